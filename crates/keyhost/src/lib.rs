@@ -10,7 +10,13 @@
 //! - [`host`]: the process itself; [`sandbox`]: what it gives up; [`guardian`]: who restarts it.
 //! - [`wire`]: what is said between the processes; `client`: the front's end of it.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod failpoint;
+pub mod guardian;
+pub mod host;
+pub mod log;
+pub mod sandbox;
 pub mod seal;
 pub mod soft;
 pub mod wire;

@@ -116,6 +116,8 @@ pub struct KeySpec {
 pub struct SignItem {
     /// Index in [`Request::Sign::blobs`].
     pub blob: u32,
+    /// The key that the permit names: the blob must be this key's.
+    pub key: KeyName,
     /// Circumstances for the log.
     pub cause: Cause,
     /// How the signature will be written.

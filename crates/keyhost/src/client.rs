@@ -1,0 +1,730 @@
+//! The front's end: one connection, pipelined, that comes back by itself.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign_model::entry::Op;
+use countersign_model::policy::Permit;
+use countersign_model::{
+    Action, Format, KeyId, KeyName, KeyType, Name, PublicKey, RawSignature, RequestId, Scheme, ToSign,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use zeroize::Zeroize as _;
+
+use crate::guardian::{GUARDIAN_COMMAND, receive_socket};
+use crate::host::Arguments;
+use crate::seal::SealSource;
+use crate::wire::{
+    self, Cause, FrameReader, HeadNote, Hello, HostError, KeySpec, Request, Response, Secret, SignItem,
+    Welcome, WrappedDataKey,
+};
+
+/// What the client asks its owner at each connection.
+#[async_trait]
+pub trait Home: Send + Sync + 'static {
+    /// Origin, data keys and known head, from the database.
+    ///
+    /// # Errors
+    /// In words, if the database does not answer.
+    async fn hello(&self) -> Result<Hello, String>;
+
+    /// Keeps what the key host made: a new data key must be stored before anything is sealed under it.
+    ///
+    /// # Errors
+    /// In words, if it could not be stored; the key host is then not used.
+    async fn welcomed(&self, welcome: &Welcome) -> Result<(), String>;
+}
+
+/// How to start the key host.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The binary that has the hidden subcommands.
+    pub program: PathBuf,
+    /// The data directory.
+    pub data: PathBuf,
+    /// Where the seal key comes from.
+    pub seal: SealSource,
+    /// Threads that sign.
+    pub workers: usize,
+}
+
+/// Whether the key host can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It can.
+    Ready(Welcome),
+    /// It cannot, and why.
+    Down(HostError),
+}
+
+/// A new key.
+#[derive(Clone, Debug)]
+pub struct MadeKey {
+    /// Its public half.
+    pub public: PublicKey,
+    /// Itself, sealed.
+    pub blob: Vec<u8>,
+    /// Its entry.
+    pub log: LogRef,
+}
+
+/// One signature to make.
+#[derive(Clone, Debug)]
+pub struct SignJob {
+    /// The sealed key.
+    pub blob: Arc<[u8]>,
+    /// How the signature will be written.
+    pub format: Format,
+    /// The scheme.
+    pub scheme: Scheme,
+    /// The bytes.
+    pub to_sign: ToSign,
+    /// SHA-256 of what the caller gave; `None` if only a digest was given.
+    pub input: Option<[u8; 32]>,
+    /// What was named.
+    pub subject: Option<String>,
+    /// The request.
+    pub request_id: RequestId,
+    /// Whether to check the signature before release (RSA is always checked).
+    pub verify: bool,
+}
+
+/// A signature and its entry.
+#[derive(Clone, Debug)]
+pub struct SignedRef {
+    /// The bare signature.
+    pub signature: RawSignature,
+    /// Its entry.
+    pub log: LogRef,
+}
+
+/// Where an entry stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRef {
+    /// The log.
+    pub origin: Name,
+    /// The entry, from 0.
+    pub index: u64,
+}
+
+/// A handle to the key host. Cheap to clone.
+#[derive(Clone)]
+pub struct KeyHost {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    origin: std::sync::OnceLock<Name>,
+    next_id: AtomicU64,
+    link: Mutex<Link>,
+    /// Tells the writer that there is something to send.
+    outgoing: Notify,
+    status: watch::Sender<Status>,
+    unlock: mpsc::Sender<(Secret, oneshot::Sender<Result<(), HostError>>)>,
+    child: Mutex<Option<Child>>,
+    /// Our end of the guardian's socket: closing it tells the guardian to go.
+    guardian: StdUnixStream,
+    guardian_gone: watch::Sender<bool>,
+}
+
+/// The connection in force: what waits to be sent, and who waits for answers.
+#[derive(Default)]
+struct Link {
+    open: bool,
+    buffer: Vec<u8>,
+    waiting: HashMap<u64, oneshot::Sender<Response>>,
+}
+
+/// Bytes that may wait to be sent. More means that the key host does not keep up: callers are told to
+/// come back.
+const MAX_BUFFERED: usize = 2 * wire::MAX_FRAME;
+
+impl KeyHost {
+    /// Starts guardian and key host, and waits until the key host is open.
+    ///
+    /// A locked key host (it waits for a passphrase) counts as started: see [`Self::status`] and
+    /// [`Self::unlock`].
+    ///
+    /// # Errors
+    /// Why the key host refused to open: a wrong seal key, a log that was rolled back, …
+    pub async fn start(launch: Launch, home: Arc<dyn Home>) -> Result<Self, HostError> {
+        let internal =
+            |e: std::io::Error| HostError::Internal(format!("the key host cannot be started: {e}"));
+        let (ours, theirs) = StdUnixStream::pair().map_err(internal)?;
+        let arguments = Arguments { data: launch.data, seal: launch.seal, workers: launch.workers };
+        let child = Command::new(&launch.program)
+            .arg(GUARDIAN_COMMAND)
+            .args(arguments.to_words())
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .spawn()
+            .map_err(internal)?;
+
+        let (status, mut changes) = watch::channel(Status::Down(HostError::Unavailable));
+        let (unlock, unlocks) = mpsc::channel(1);
+        let shared = Arc::new(Shared {
+            origin: std::sync::OnceLock::new(),
+            next_id: AtomicU64::new(1),
+            link: Mutex::default(),
+            outgoing: Notify::new(),
+            status,
+            unlock,
+            child: Mutex::new(Some(child)),
+            guardian: ours.try_clone().map_err(internal)?,
+            guardian_gone: watch::Sender::new(false),
+        });
+        let sockets = receive_sockets(ours)?;
+        tokio::spawn(keep_connected(Arc::downgrade(&shared), home, sockets, unlocks));
+
+        let host = Self { shared };
+        loop {
+            let now = changes.borrow_and_update().clone();
+            match now {
+                Status::Ready(_) | Status::Down(HostError::Locked) => return Ok(host),
+                Status::Down(HostError::Unavailable) => {}
+                Status::Down(error) => {
+                    host.stop().await;
+                    return Err(error);
+                }
+            }
+            if changes.changed().await.is_err() {
+                return Err(HostError::Unavailable);
+            }
+        }
+    }
+
+    /// Whether it can be asked now.
+    pub fn status(&self) -> Status {
+        self.shared.status.borrow().clone()
+    }
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn generate(
+        &self,
+        permit: &Permit,
+        request: &RequestId,
+        spec: KeySpec,
+        key_type: KeyType,
+    ) -> Result<MadeKey, HostError> {
+        allows(permit, Action::KeyCreate, Some(&spec.name))?;
+        let cause = cause(permit, request);
+        self.made(Request::Generate { cause, spec, key_type }).await
+    }
+
+    /// Takes in a key from its PEM text.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn import(
+        &self,
+        permit: &Permit,
+        request: &RequestId,
+        spec: KeySpec,
+        pem: Secret,
+        passphrase: Option<Secret>,
+    ) -> Result<MadeKey, HostError> {
+        allows(permit, Action::KeyImport, Some(&spec.name))?;
+        let cause = cause(permit, request);
+        self.made(Request::Import { cause, spec, pem, passphrase }).await
+    }
+
+    async fn made(&self, request: Request) -> Result<MadeKey, HostError> {
+        match self.ask(&request).await? {
+            Response::Key { spki, blob, index } => {
+                let public = PublicKey::from_spki(&spki).map_err(|e| HostError::Internal(e.to_string()))?;
+                Ok(MadeKey { public, blob, log: self.log_ref(index)? })
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Gives out an exportable key as an `ENCRYPTED PRIVATE KEY` block.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn export(
+        &self,
+        permit: &Permit,
+        request: &RequestId,
+        blob: &[u8],
+        passphrase: Secret,
+    ) -> Result<(Secret, LogRef), HostError> {
+        allows(permit, Action::KeyExport, None)?;
+        let cause = cause(permit, request);
+        match self.ask(&Request::Export { cause, blob: blob.to_vec(), passphrase }).await? {
+            Response::Exported { pem, index } => Ok((pem, self.log_ref(index)?)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Makes one signature.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn sign(&self, permit: &Permit, job: SignJob) -> Result<SignedRef, HostError> {
+        let (blob, item) = sign_item(permit, job, 0)?;
+        let request =
+            Request::Sign { blobs: vec![serde_bytes::ByteBuf::from(blob.to_vec())], items: vec![item] };
+        self.signed(&request).await?.pop().unwrap_or_else(|| Err(HostError::Protocol("no answer".into())))
+    }
+
+    /// Makes many signatures with one durable write; one that fails does not touch the others.
+    ///
+    /// # Errors
+    /// [`HostError`], if nothing was asked at all. The inner results are in the order of the jobs.
+    pub async fn sign_batch(
+        &self,
+        jobs: Vec<(Permit, SignJob)>,
+    ) -> Result<Vec<Result<SignedRef, HostError>>, HostError> {
+        let mut blobs: Vec<Arc<[u8]>> = Vec::new();
+        let mut places: HashMap<*const u8, u32> = HashMap::new();
+        let mut items = Vec::with_capacity(jobs.len());
+        for (permit, job) in jobs {
+            // The same key is the same allocation: the cache hands out one.
+            let place = *places.entry(job.blob.as_ptr()).or_insert(blobs.len() as u32);
+            let (blob, item) = sign_item(&permit, job, place)?;
+            if place as usize == blobs.len() {
+                blobs.push(blob);
+            }
+            items.push(item);
+        }
+        let blobs = blobs.iter().map(|b| serde_bytes::ByteBuf::from(b.to_vec())).collect();
+        let count = items.len();
+        let results = self.signed(&Request::Sign { blobs, items }).await?;
+        if results.len() == count { Ok(results) } else { Err(HostError::Protocol("answers missing".into())) }
+    }
+
+    async fn signed(&self, request: &Request) -> Result<Vec<Result<SignedRef, HostError>>, HostError> {
+        let origin = self.origin()?;
+        match self.ask(request).await? {
+            Response::Signed(results) => Ok(results
+                .into_iter()
+                .map(|result| {
+                    result.map(|signed| SignedRef {
+                        signature: RawSignature(signed.signature),
+                        log: LogRef { origin: origin.clone(), index: signed.index },
+                    })
+                })
+                .collect()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Writes a change of trust to the log. To be called before the change is made.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn record(
+        &self,
+        permit: &Permit,
+        request: &RequestId,
+        op: Op,
+        key: Option<(KeyName, KeyId)>,
+        subject: Option<String>,
+    ) -> Result<LogRef, HostError> {
+        match self.ask(&Request::Record { cause: cause(permit, request), op, key, subject }).await? {
+            Response::Recorded { index } => self.log_ref(index),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The signed head of the log as it is now; its tiles are on disk when this returns.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn checkpoint(&self) -> Result<HeadNote, HostError> {
+        match self.ask(&Request::Checkpoint).await? {
+            Response::Checkpoint(head) => Ok(head),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Makes a random secret for the credential `id`: itself, to be shown once, and sealed.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn make_secret(&self, id: &str) -> Result<(Secret, Vec<u8>), HostError> {
+        match self.ask(&Request::MakeSecret { id: id.to_owned() }).await? {
+            Response::Secret { secret, sealed } => Ok((secret, sealed)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// All data keys under the passphrase of a backup.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn wrap_for_backup(&self, passphrase: Secret) -> Result<Vec<WrappedDataKey>, HostError> {
+        self.data_keys(&Request::WrapForBackup { passphrase }).await
+    }
+
+    /// Makes a new seal key and returns all data keys under it. To be stored; then [`Self::commit_seal`].
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn rotate_seal(&self) -> Result<Vec<WrappedDataKey>, HostError> {
+        self.data_keys(&Request::RotateSeal).await
+    }
+
+    /// Puts the new seal key in force.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn commit_seal(&self) -> Result<(), HostError> {
+        match self.ask(&Request::CommitSeal).await? {
+            Response::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn data_keys(&self, request: &Request) -> Result<Vec<WrappedDataKey>, HostError> {
+        match self.ask(request).await? {
+            Response::DataKeys(keys) => Ok(keys),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Gives the passphrase to a key host that waits for it.
+    ///
+    /// # Errors
+    /// [`HostError::Seal`] if it is wrong; [`HostError::Protocol`] if it is not waited for.
+    pub async fn unlock(&self, passphrase: Secret) -> Result<(), HostError> {
+        if self.status() != Status::Down(HostError::Locked) {
+            return Err(HostError::Protocol("the key host is not locked".into()));
+        }
+        let (answer, answered) = oneshot::channel();
+        self.shared.unlock.send((passphrase, answer)).await.map_err(|_| HostError::Unavailable)?;
+        answered.await.map_err(|_| HostError::Unavailable)?
+    }
+
+    /// Closes the connection and waits until the processes are gone. Requests that were accepted are
+    /// finished first.
+    pub async fn stop(&self) {
+        close(&self.shared, HostError::Unavailable);
+        let child = lock(&self.shared.child).take();
+        if let Some(mut child) = child {
+            self.shared.status.send_replace(Status::Down(HostError::Internal("stopped".into())));
+            self.shared.outgoing.notify_one();
+            let _ = self.shared.guardian.shutdown(std::net::Shutdown::Both);
+            let _ = tokio::task::spawn_blocking(move || child.wait()).await;
+        }
+    }
+
+    /// Waits until the guardian is gone, by [`Self::stop`] or by force. Nothing restarts the key host then:
+    /// the front should end, too.
+    pub async fn gone(&self) {
+        let mut gone = self.shared.guardian_gone.subscribe();
+        let _ = gone.wait_for(|gone| *gone).await;
+    }
+
+    fn origin(&self) -> Result<Name, HostError> {
+        self.shared.origin.get().cloned().ok_or(HostError::Unavailable)
+    }
+
+    fn log_ref(&self, index: u64) -> Result<LogRef, HostError> {
+        Ok(LogRef { origin: self.origin()?, index })
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Response, HostError> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut link = lock(&self.shared.link);
+            if !link.open {
+                drop(link);
+                return Err(match self.status() {
+                    Status::Down(error) => error,
+                    Status::Ready(_) => HostError::Unavailable,
+                });
+            }
+            if link.buffer.len() > MAX_BUFFERED {
+                return Err(HostError::Unavailable);
+            }
+            let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+            wire::encode(id, request, &mut link.buffer).map_err(|e| HostError::Protocol(e.to_string()))?;
+            link.waiting.insert(id, answer);
+        }
+        self.shared.outgoing.notify_one();
+        match answered.await {
+            Ok(Response::Refused(error)) => Err(error),
+            Ok(response) => Ok(response),
+            Err(_) => Err(HostError::Unavailable),
+        }
+    }
+}
+
+/// A thread that blocks on the guardian's socket and passes on what comes.
+fn receive_sockets(guardian: StdUnixStream) -> Result<mpsc::Receiver<StdUnixStream>, HostError> {
+    let (send, receive) = mpsc::channel(1);
+    std::thread::Builder::new()
+        .name("guardian".into())
+        .stack_size(256 << 10)
+        .spawn(move || {
+            while let Ok(socket) = receive_socket(&guardian) {
+                if send.blocking_send(socket).is_err() {
+                    return;
+                }
+            }
+        })
+        .map_err(|e| HostError::Internal(e.to_string()))?;
+    Ok(receive)
+}
+
+type Unlocks = mpsc::Receiver<(Secret, oneshot::Sender<Result<(), HostError>>)>;
+
+/// Opens each connection that the guardian hands over, and serves it until it breaks.
+async fn keep_connected(
+    shared: std::sync::Weak<Shared>,
+    home: Arc<dyn Home>,
+    mut sockets: mpsc::Receiver<StdUnixStream>,
+    mut unlocks: Unlocks,
+) {
+    while let Some(socket) = sockets.recv().await {
+        let Some(shared) = shared.upgrade() else { return };
+        let connected = async {
+            socket.set_nonblocking(true).map_err(|e| HostError::Internal(e.to_string()))?;
+            let mut socket = UnixStream::from_std(socket).map_err(|e| HostError::Internal(e.to_string()))?;
+            let mut frames = FrameReader::default();
+            let welcome = open(&shared, home.as_ref(), &mut socket, &mut frames, &mut unlocks).await?;
+            Ok::<_, HostError>((socket, frames, welcome))
+        };
+        match connected.await {
+            Ok((socket, frames, welcome)) => {
+                *lock(&shared.link) = Link { open: true, ..Link::default() };
+                shared.status.send_replace(Status::Ready(welcome));
+                let stopped = serve(&shared, socket, frames).await;
+                close(&shared, HostError::Unavailable);
+                if stopped.is_break() {
+                    shared.guardian_gone.send_replace(true);
+                    return;
+                }
+                tracing::warn!("the key host died; the guardian restarts it");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the key host did not open");
+                close(&shared, error);
+                // Dropping the socket ends the key host; the guardian starts another one, more and more
+                // slowly, so that a database that comes back is noticed.
+            }
+        }
+    }
+    if let Some(shared) = shared.upgrade() {
+        close(&shared, HostError::Internal("the guardian is gone".into()));
+        shared.guardian_gone.send_replace(true);
+    }
+}
+
+/// Says hello until the key host opens. A locked one waits for a passphrase.
+async fn open(
+    shared: &Shared,
+    home: &dyn Home,
+    socket: &mut UnixStream,
+    frames: &mut FrameReader,
+    unlocks: &mut Unlocks,
+) -> Result<Welcome, HostError> {
+    let mut typed = None;
+    let mut waiting: Option<oneshot::Sender<Result<(), HostError>>> = None;
+    loop {
+        let mut hello = home.hello().await.map_err(HostError::Internal)?;
+        if typed.is_some() {
+            hello.passphrase = typed.take();
+        }
+        let origin = hello.origin.clone();
+        let mut bytes = Vec::new();
+        wire::encode(0, &Request::Hello(hello), &mut bytes).map_err(protocol)?;
+        let sent = socket.write_all(&bytes).await;
+        bytes.zeroize();
+        sent.map_err(|_| HostError::Unavailable)?;
+        let response = read_response(socket, frames).await?;
+        match response {
+            Response::Welcome(welcome) => {
+                home.welcomed(&welcome).await.map_err(HostError::Seal)?;
+                let _ = shared.origin.set(origin);
+                if let Some(waiting) = waiting.take() {
+                    let _ = waiting.send(Ok(()));
+                }
+                return Ok(welcome);
+            }
+            Response::Refused(error @ (HostError::Locked | HostError::Seal(_)))
+                if error == HostError::Locked || waiting.is_some() =>
+            {
+                if let Some(waiting) = waiting.take() {
+                    let _ = waiting.send(Err(error));
+                }
+                shared.status.send_replace(Status::Down(HostError::Locked));
+                tokio::select! {
+                    unlock = unlocks.recv() => {
+                        let (passphrase, answer) = unlock.ok_or(HostError::Unavailable)?;
+                        typed = Some(passphrase);
+                        waiting = Some(answer);
+                    }
+                    _ = socket.readable() => return Err(HostError::Unavailable),
+                }
+            }
+            Response::Refused(error) => return Err(error),
+            other => return Err(unexpected(&other)),
+        }
+    }
+}
+
+async fn read_response(socket: &mut UnixStream, frames: &mut FrameReader) -> Result<Response, HostError> {
+    loop {
+        if let Some(frame) = frames.next_frame().map_err(protocol)? {
+            return wire::decode(frame).map(|(_, response)| response).map_err(protocol);
+        }
+        let count = socket.read(frames.space()).await.map_err(|_| HostError::Unavailable)?;
+        if count == 0 {
+            return Err(HostError::Unavailable);
+        }
+        frames.filled(count);
+    }
+}
+
+/// Reads and writes until the connection breaks, or `Break` when the client was stopped.
+async fn serve(shared: &Arc<Shared>, socket: UnixStream, frames: FrameReader) -> ControlFlow<()> {
+    let (read, write) = socket.into_split();
+    tokio::select! {
+        () = read_answers(shared, read, frames) => ControlFlow::Continue(()),
+        flow = write_requests(shared, write) => flow,
+    }
+}
+
+async fn read_answers(shared: &Shared, mut socket: OwnedReadHalf, mut frames: FrameReader) {
+    let mut answers: Vec<(u64, Response)> = Vec::new();
+    loop {
+        loop {
+            match frames.next_frame().and_then(|frame| frame.map(wire::decode::<Response>).transpose()) {
+                Ok(Some(answer)) => answers.push(answer),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "the key host's answer cannot be read");
+                    return;
+                }
+            }
+        }
+        if !answers.is_empty() {
+            let mut link = lock(&shared.link);
+            let senders: Vec<_> =
+                answers.drain(..).map(|(id, response)| (link.waiting.remove(&id), response)).collect();
+            drop(link);
+            for (sender, response) in senders {
+                if let Some(sender) = sender {
+                    let _ = sender.send(response);
+                }
+            }
+        }
+        match socket.read(frames.space()).await {
+            Ok(0) | Err(_) => return,
+            Ok(count) => frames.filled(count),
+        }
+    }
+}
+
+async fn write_requests(shared: &Shared, mut socket: OwnedWriteHalf) -> ControlFlow<()> {
+    let mut spare = Vec::new();
+    loop {
+        let mut bytes = {
+            let mut link = lock(&shared.link);
+            if !link.open {
+                return ControlFlow::Break(());
+            }
+            std::mem::replace(&mut link.buffer, std::mem::take(&mut spare))
+        };
+        if bytes.is_empty() {
+            spare = bytes;
+            shared.outgoing.notified().await;
+            continue;
+        }
+        let sent = socket.write_all(&bytes).await;
+        bytes.zeroize();
+        bytes.clear();
+        if bytes.capacity() < 1 << 20 {
+            spare = bytes;
+        }
+        if sent.is_err() {
+            return ControlFlow::Continue(());
+        }
+    }
+}
+
+/// Ends the connection in force: everybody who waits is told to try again.
+fn close(shared: &Shared, error: HostError) {
+    let mut link = lock(&shared.link);
+    link.open = false;
+    link.buffer.zeroize();
+    link.buffer.clear();
+    link.waiting.clear();
+    drop(link);
+    shared.status.send_replace(Status::Down(error));
+}
+
+fn sign_item(permit: &Permit, job: SignJob, blob: u32) -> Result<(Arc<[u8]>, SignItem), HostError> {
+    allows(permit, Action::KeySign, None)?;
+    if permit.format() != Some(job.format) || permit.scheme().is_some_and(|scheme| scheme != job.scheme) {
+        return Err(HostError::Protocol("the permit is for another format or scheme".into()));
+    }
+    let key = permit
+        .resource()
+        .as_key()
+        .ok_or_else(|| HostError::Protocol("the permit is not for a key".into()))?;
+    let item = SignItem {
+        blob,
+        key,
+        cause: cause(permit, &job.request_id),
+        format: job.format,
+        scheme: job.scheme,
+        to_sign: job.to_sign.into(),
+        input: job.input,
+        subject: job.subject,
+        verify: job.verify,
+    };
+    Ok((job.blob, item))
+}
+
+fn cause(permit: &Permit, request: &RequestId) -> Cause {
+    Cause {
+        principal: permit.caller().clone(),
+        surface: permit.surface(),
+        policy: permit.policy().to_owned(),
+        request_id: request.clone(),
+    }
+}
+
+/// A permit is for one action on one key: a caller that mixes them up is stopped here.
+fn allows(permit: &Permit, action: Action, key: Option<&KeyName>) -> Result<(), HostError> {
+    let same_key = key.is_none_or(|key| permit.resource().as_key().as_ref() == Some(key));
+    if permit.action() == action && same_key {
+        Ok(())
+    } else {
+        Err(HostError::Protocol("the permit is for something else".into()))
+    }
+}
+
+fn unexpected(response: &Response) -> HostError {
+    let kind = format!("{response:?}");
+    let kind = kind.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    HostError::Protocol(format!("an unexpected answer: {kind}"))
+}
+
+fn protocol(error: wire::FrameError) -> HostError {
+    HostError::Protocol(error.to_string())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a caller may be asked to wait before trying again.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);

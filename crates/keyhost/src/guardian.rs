@@ -1,0 +1,145 @@
+//! Starts the key host, restarts it when it dies, and hands its socket to the front.
+//!
+//! It is a process of its own because the front gives up its access to the keys' directory, and so would
+//! its children. It has no network, no database and no protocol: one byte with a socket goes up, nothing
+//! comes down. When the front closes its end, the guardian waits for the key host to finish and goes.
+
+use std::ffi::OsString;
+use std::io::{self, IoSlice, IoSliceMut, Read as _};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
+
+/// The hidden subcommand that runs [`main`].
+pub const GUARDIAN_COMMAND: &str = "key-host-guardian";
+/// The hidden subcommand that runs [`crate::host::main`].
+pub const HOST_COMMAND: &str = "key-host";
+
+/// A key host that dies younger than this is restarted more and more slowly.
+const YOUNG: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How long a key host may take to finish its work after the front is gone.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the guardian on the socket that is its standard input. `words` are for the key host.
+pub fn main(words: &[OsString]) -> ExitCode {
+    let socket = match io::stdin().as_fd().try_clone_to_owned() {
+        Ok(fd) => UnixStream::from(fd),
+        Err(_) => return ExitCode::from(2),
+    };
+    match guard(socket, words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn guard(front: UnixStream, words: &[OsString]) -> io::Result<()> {
+    let program = std::env::current_exe()?;
+    let gone = Arc::new(AtomicBool::new(false));
+    let (wake, woken) = mpsc::channel();
+    watch_front(front.try_clone()?, Arc::clone(&gone), wake)?;
+    let mut pause = Duration::from_millis(50);
+    while !gone.load(Ordering::Acquire) {
+        let started = Instant::now();
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut child = Command::new(&program)
+            .arg(HOST_COMMAND)
+            .args(words)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .spawn()?;
+        if send_socket(&front, &ours).is_err() {
+            gone.store(true, Ordering::Release);
+        }
+        // Only the front may hold the other end: the key host must notice when it closes.
+        drop(ours);
+        wait(&mut child, &gone)?;
+        pause =
+            if started.elapsed() < YOUNG { (pause * 2).min(MAX_PAUSE) } else { Duration::from_millis(50) };
+        if !gone.load(Ordering::Acquire) {
+            // Ends early when the front goes.
+            let _ = woken.recv_timeout(pause);
+        }
+    }
+    Ok(())
+}
+
+fn watch_front(mut front: UnixStream, gone: Arc<AtomicBool>, wake: mpsc::Sender<()>) -> io::Result<()> {
+    thread::Builder::new().stack_size(256 << 10).spawn(move || {
+        let mut byte = [0];
+        // The front never writes: any answer means that it is gone.
+        let _ = front.read(&mut byte);
+        gone.store(true, Ordering::Release);
+        let _ = wake.send(());
+    })?;
+    Ok(())
+}
+
+/// Waits for the child's end; once the front is gone, no longer than [`GRACE`].
+fn wait(child: &mut Child, gone: &AtomicBool) -> io::Result<()> {
+    let mut deadline = None;
+    loop {
+        if child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        if gone.load(Ordering::Acquire) {
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + GRACE);
+            if Instant::now() > deadline {
+                child.kill()?;
+                child.wait()?;
+                return Ok(());
+            }
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn send_socket(to: &UnixStream, socket: &UnixStream) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [socket.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&fds));
+    rustix::net::sendmsg(to, &[IoSlice::new(&[1])], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Waits for the next key host's socket.
+///
+/// # Errors
+/// `UnexpectedEof` when the guardian is gone.
+pub fn receive_socket(from: &UnixStream) -> io::Result<UnixStream> {
+    loop {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        let received = rustix::net::recvmsg(
+            from,
+            &mut [IoSliceMut::new(&mut byte)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        );
+        let received = match received {
+            Err(rustix::io::Errno::INTR) => continue,
+            other => other?,
+        };
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(mut fds) = message
+                && let Some(fd) = fds.next()
+            {
+                return Ok(UnixStream::from(fd));
+            }
+        }
+        if received.bytes == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}

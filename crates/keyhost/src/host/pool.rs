@@ -1,0 +1,138 @@
+//! A fixed set of threads that do the work, and where their answers go.
+
+use std::collections::VecDeque;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use zeroize::Zeroize as _;
+
+use crate::failpoint;
+use crate::wire::{self, HostError, Response};
+
+/// A piece of work.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that take jobs in the order they came.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    work: Condvar,
+    outbox: Arc<Outbox>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    idle: usize,
+    closed: bool,
+}
+
+impl Pool {
+    /// Starts `count` threads called `name`.
+    pub(super) fn start(name: &str, count: usize, outbox: &Arc<Outbox>) -> Result<Self, HostError> {
+        let shared =
+            Arc::new(Shared { queue: Mutex::default(), work: Condvar::new(), outbox: Arc::clone(outbox) });
+        let mut threads = Vec::new();
+        for _ in 0..count {
+            let shared = Arc::clone(&shared);
+            let thread = thread::Builder::new()
+                .name(name.to_owned())
+                .stack_size(512 << 10)
+                .spawn(move || shared.run())
+                .map_err(|e| HostError::Internal(e.to_string()))?;
+            threads.push(thread);
+        }
+        Ok(Self { shared, threads })
+    }
+
+    /// Adds a job.
+    pub(super) fn push(&self, job: Job) {
+        let mut queue = lock(&self.shared.queue);
+        queue.jobs.push_back(job);
+        if queue.idle > 0 {
+            drop(queue);
+            self.shared.work.notify_one();
+        }
+    }
+
+    /// Jobs that wait.
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.shared.queue).jobs.len()
+    }
+
+    /// Finishes all jobs and ends the threads.
+    pub(super) fn stop(&mut self) {
+        lock(&self.shared.queue).closed = true;
+        self.shared.work.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        loop {
+            let job = {
+                let mut queue = lock(&self.queue);
+                loop {
+                    if let Some(job) = queue.jobs.pop_front() {
+                        break job;
+                    }
+                    if queue.closed {
+                        return;
+                    }
+                    queue.idle += 1;
+                    queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    queue.idle -= 1;
+                }
+            };
+            job();
+            self.outbox.flush();
+        }
+    }
+}
+
+/// Answers on their way to the front. Whoever has one adds it; one thread at a time writes all there are.
+pub(super) struct Outbox {
+    pending: Mutex<Vec<u8>>,
+    socket: Mutex<UnixStream>,
+}
+
+impl Outbox {
+    pub(super) fn new(socket: UnixStream) -> Self {
+        Self { pending: Mutex::default(), socket: Mutex::new(socket) }
+    }
+
+    /// Adds an answer to request `id`.
+    pub(super) fn add(&self, id: u64, response: &Response) {
+        failpoint::pass("before-answer");
+        let mut pending = lock(&self.pending);
+        if wire::encode(id, response, &mut pending).is_err() {
+            let too_large = Response::Refused(HostError::Internal("the answer is too large".into()));
+            let _ = wire::encode(id, &too_large, &mut pending);
+        }
+    }
+
+    /// Writes what is pending. A thread that finds another one writing leaves its answers to that one.
+    pub(super) fn flush(&self) {
+        while !lock(&self.pending).is_empty() {
+            let Ok(mut socket) = self.socket.try_lock() else { return };
+            let mut bytes = std::mem::take(&mut *lock(&self.pending));
+            // A front that is gone is noticed by the reader; there is nobody to tell here.
+            let _ = socket.write_all(&bytes);
+            bytes.zeroize();
+        }
+    }
+}
+
+/// A lock whose data stay sound when a holder panics: nothing here is left half done.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

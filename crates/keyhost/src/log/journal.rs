@@ -1,0 +1,256 @@
+//! The journal: entries in the order they came, and the one place where durability happens.
+//!
+//! ```text
+//! frame = length (u16, big-endian) | first 4 bytes of the leaf hash | entry
+//! ```
+//! A segment is a file named by the number of its first entry. Only the last one grows.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use countersign_tlog::hash::Hash;
+
+use crate::failpoint;
+
+/// The file that grows.
+pub(super) struct Journal {
+    dir: PathBuf,
+    file: File,
+    /// Bytes that are known to be on the disk.
+    durable: u64,
+    /// After a failed sync nobody knows what is on the disk: no more writes until a restart reads it back.
+    broken: Option<String>,
+}
+
+/// A segment as it was read back.
+pub(super) struct Segment {
+    /// Number of its first entry.
+    pub first: u64,
+    bytes: Vec<u8>,
+}
+
+/// Why an append failed. In every case nothing of it is in the log.
+#[derive(Debug)]
+pub(super) enum AppendError {
+    /// No space.
+    Full,
+    /// Anything else.
+    Failed(String),
+}
+
+const FRAME_HEAD: usize = 6;
+
+impl Journal {
+    /// Opens the journal and reads back what is in it; begins one if there is none. What a crash left
+    /// unfinished at the very end is cut off: it was never acknowledged.
+    pub(super) fn open(dir: &Path) -> Result<(Self, Vec<Segment>), String> {
+        let failed = |e: io::Error| format!("the log's journal: {e}");
+        fs::create_dir_all(dir).map_err(failed)?;
+        let mut firsts = segment_numbers(dir).map_err(failed)?;
+        if firsts.is_empty() {
+            create(dir, 0).map_err(failed)?;
+            firsts.push(0);
+        }
+        let mut segments = Vec::new();
+        for first in &firsts {
+            let bytes = fs::read(path_of(dir, *first)).map_err(failed)?;
+            segments.push(Segment { first: *first, bytes });
+        }
+        let mut durable = 0;
+        for (i, segment) in segments.iter_mut().enumerate() {
+            let whole = segment.whole_frames();
+            if i + 1 < firsts.len() && whole < segment.bytes.len() {
+                return Err(format!(
+                    "the log's journal is damaged in the segment of entry {}",
+                    segment.first
+                ));
+            }
+            segment.bytes.truncate(whole);
+            durable = whole as u64;
+        }
+        let last = *firsts.last().expect("one was made if there was none");
+        let file = OpenOptions::new().write(true).open(path_of(dir, last)).map_err(failed)?;
+        file.set_len(durable).and_then(|()| file.sync_all()).map_err(failed)?;
+        Ok((Self { dir: dir.to_owned(), file, durable, broken: None }, segments))
+    }
+
+    /// Adds frames and returns when they are on the disk.
+    pub(super) fn append(&mut self, frames: &[u8]) -> Result<(), AppendError> {
+        if let Some(why) = &self.broken {
+            return Err(AppendError::Failed(why.clone()));
+        }
+        failpoint::pass("log-before-append");
+        let written =
+            failpoint::check("journal-write").and_then(|()| self.file.write_all_at(frames, self.durable));
+        if let Err(error) = written {
+            // What was written in part was not acknowledged: take it back.
+            if self.file.set_len(self.durable).is_err() {
+                self.broken =
+                    Some("a write failed and could not be taken back; restart when the disk is well".into());
+            }
+            return Err(append_error(&error));
+        }
+        failpoint::pass("log-after-append");
+        let synced = failpoint::check("journal-sync").and_then(|()| self.file.sync_data());
+        if let Err(error) = synced {
+            let _ = self.file.set_len(self.durable);
+            self.broken = Some(format!("a sync failed ({error}); restart when the disk is well"));
+            return Err(append_error(&error));
+        }
+        failpoint::pass("log-after-sync");
+        self.durable += frames.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes in the segment that grows.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        self.durable
+    }
+
+    /// Goes on in a new segment that begins with entry `first`.
+    pub(super) fn rotate(&mut self, first: u64) -> io::Result<()> {
+        self.file = create(&self.dir, first)?;
+        self.durable = 0;
+        Ok(())
+    }
+}
+
+/// Deletes the segments that end before entry `first`.
+pub(super) fn remove_before(dir: &Path, first: u64) -> io::Result<()> {
+    for number in segment_numbers(dir)?.into_iter().filter(|n| *n < first) {
+        fs::remove_file(path_of(dir, number))?;
+    }
+    Ok(())
+}
+
+/// Appends one frame to `out`. `entry` is at most 65 535 bytes: the caller checked it.
+pub(super) fn push_frame(out: &mut Vec<u8>, entry: &[u8], leaf: &Hash) {
+    out.extend_from_slice(&(entry.len() as u16).to_be_bytes());
+    out.extend_from_slice(&leaf.as_bytes()[..4]);
+    out.extend_from_slice(entry);
+}
+
+impl Segment {
+    /// The entries, in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (entry, after) = split_frame(rest)?;
+            rest = after;
+            Some(entry)
+        })
+    }
+
+    fn whole_frames(&self) -> usize {
+        let mut rest = self.bytes.as_slice();
+        while let Some((_, after)) = split_frame(rest) {
+            rest = after;
+        }
+        self.bytes.len() - rest.len()
+    }
+}
+
+/// The first frame, if it is whole and its check agrees.
+fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (head, rest) = bytes.split_at_checked(FRAME_HEAD)?;
+    let length = usize::from(u16::from_be_bytes([head[0], head[1]]));
+    let (entry, after) = rest.split_at_checked(length)?;
+    let ok = length > 0 && Hash::leaf(entry).as_bytes()[..4] == head[2..];
+    ok.then_some((entry, after))
+}
+
+fn create(dir: &Path, first: u64) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).open(path_of(dir, first))?;
+    file.sync_all()?;
+    File::open(dir)?.sync_all()?;
+    Ok(file)
+}
+
+fn path_of(dir: &Path, first: u64) -> PathBuf {
+    dir.join(format!("{first:020}"))
+}
+
+fn segment_numbers(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        if let Some(number) = name.to_str().filter(|n| n.len() == 20).and_then(|n| n.parse().ok()) {
+            numbers.push(number);
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn append_error(error: &io::Error) -> AppendError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            AppendError::Full
+        }
+        _ => AppendError::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(entries: &[&[u8]]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for entry in entries {
+            push_frame(&mut out, entry, &Hash::leaf(entry));
+        }
+        out
+    }
+
+    fn read_back(dir: &Path) -> Vec<(u64, Vec<Vec<u8>>)> {
+        let (_, segments) = Journal::open(dir).unwrap();
+        segments.iter().map(|s| (s.first, s.entries().map(<[u8]>::to_vec).collect())).collect()
+    }
+
+    #[test]
+    fn entries_come_back_in_order_over_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path()).unwrap();
+        journal.append(&frames(&[b"a", b"bb"])).unwrap();
+        journal.rotate(2).unwrap();
+        journal.append(&frames(&[b"c"])).unwrap();
+        let wanted = vec![(0, vec![b"a".to_vec(), b"bb".to_vec()]), (2, vec![b"c".to_vec()])];
+        assert_eq!(read_back(dir.path()), wanted);
+        remove_before(dir.path(), 2).unwrap();
+        assert_eq!(read_back(dir.path()), wanted[1..]);
+    }
+
+    #[test]
+    fn an_unfinished_end_is_cut_off_wherever_the_crash_was() {
+        let whole = frames(&[b"first", b"second"]);
+        let first = frames(&[b"first"]).len();
+        for cut in first..whole.len() {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(path_of(dir.path(), 0), &whole[..cut]).unwrap();
+            assert_eq!(read_back(dir.path()), [(0, vec![b"first".to_vec()])], "cut at {cut}");
+            let (mut journal, _) = Journal::open(dir.path()).unwrap();
+            journal.append(&frames(&[b"again"])).unwrap();
+            assert_eq!(read_back(dir.path()), [(0, vec![b"first".to_vec(), b"again".to_vec()])]);
+        }
+    }
+
+    #[test]
+    fn zeros_after_a_crash_are_not_entries() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = frames(&[b"first"]);
+        bytes.extend_from_slice(&[0; 4096]);
+        fs::write(path_of(dir.path(), 0), bytes).unwrap();
+        assert_eq!(read_back(dir.path()), [(0, vec![b"first".to_vec()])]);
+    }
+
+    #[test]
+    fn damage_before_the_last_segment_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(path_of(dir.path(), 0), &frames(&[b"first"])[..8]).unwrap();
+        fs::write(path_of(dir.path(), 1), frames(&[b"second"])).unwrap();
+        assert!(Journal::open(dir.path()).is_err());
+    }
+}

@@ -1,0 +1,239 @@
+//! Group commit: whatever waits is written and synced together.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
+
+use countersign_model::entry::{Entry, MAX_ENTRY_BYTES, Op};
+use countersign_model::{Format, KeyId, KeyName, Name, Scheme, time};
+use countersign_tlog::hash::Hash;
+
+use super::journal::{AppendError, Journal, push_frame};
+use super::tiler::{self, Tiler};
+use super::{Finished, OpenLog, add};
+use crate::wire::{Cause, HeadNote, HostError};
+
+/// What is done with the answer, on the log's thread: it must not block.
+pub type Then<T> = Box<dyn FnOnce(Result<T, HostError>) + Send>;
+
+/// An entry but for its time and node, which the log adds.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the fields are those of `Entry`")]
+pub struct Draft {
+    pub cause: Cause,
+    pub op: Op,
+    pub format: Option<Format>,
+    pub scheme: Option<Scheme>,
+    pub key: Option<KeyName>,
+    pub key_id: Option<KeyId>,
+    pub input: Option<String>,
+    pub subject: Option<String>,
+    pub to_sign: Option<String>,
+}
+
+enum Job {
+    Append(Vec<Draft>, Then<u64>),
+    Checkpoint(Then<HeadNote>),
+}
+
+/// The log's thread. Answers come through the closures that were handed in.
+pub struct LogWriter {
+    jobs: Mutex<Option<Sender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The most entries and bytes that share one sync, so that one caller's batch cannot hold up all others.
+const GROUP_ENTRIES: usize = 4096;
+/// A segment is closed at the first full bundle beyond this size.
+const SEGMENT_BYTES: u64 = 16 << 20;
+
+impl LogWriter {
+    /// Starts the threads that write `log`.
+    ///
+    /// # Errors
+    /// [`HostError::Internal`] if no thread can be started.
+    pub fn start(log: OpenLog) -> Result<Self, HostError> {
+        let (jobs, queue) = channel();
+        let stuck = Arc::new(AtomicBool::new(false));
+        let tiler =
+            tiler::start(log.disk.clone(), log.key, log.verifier, log.origin.clone(), Arc::clone(&stuck))?;
+        let mut state = State {
+            journal: log.journal,
+            journal_dir: log.disk.dir().join("journal"),
+            tree: log.tree,
+            bundle: log.bundle,
+            origin: log.origin,
+            tiler,
+            stuck,
+            frames: Vec::new(),
+        };
+        let thread = thread::Builder::new()
+            .name("log".into())
+            .stack_size(512 << 10)
+            .spawn(move || state.run(&queue))
+            .map_err(|e| HostError::Internal(e.to_string()))?;
+        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Writes entries one after the other; `then` gets the number of the first one, when all are durable.
+    pub fn append(&self, entries: Vec<Draft>, then: Then<u64>) {
+        self.send(Job::Append(entries, then));
+    }
+
+    /// Makes the checkpoint of what is durable, with its tiles on disk.
+    pub fn checkpoint(&self, then: Then<HeadNote>) {
+        self.send(Job::Checkpoint(then));
+    }
+
+    /// Finishes what was accepted and ends the threads.
+    pub fn stop(&self) {
+        if let Ok(mut jobs) = self.jobs.lock() {
+            *jobs = None;
+        }
+        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+
+    fn send(&self, job: Job) {
+        let refused = match self.jobs.lock() {
+            Ok(jobs) => match jobs.as_ref() {
+                Some(sender) => sender.send(job).err().map(|e| e.0),
+                None => Some(job),
+            },
+            Err(_) => Some(job),
+        };
+        match refused {
+            Some(Job::Append(_, then)) => then(Err(HostError::Unavailable)),
+            Some(Job::Checkpoint(then)) => then(Err(HostError::Unavailable)),
+            None => {}
+        }
+    }
+}
+
+struct State {
+    journal: Journal,
+    journal_dir: PathBuf,
+    tree: countersign_tlog::tree::Tree,
+    bundle: Vec<u8>,
+    origin: Name,
+    tiler: Tiler,
+    /// The tiles cannot be written and wait in memory: no more entries until they are.
+    stuck: Arc<AtomicBool>,
+    frames: Vec<u8>,
+}
+
+impl State {
+    fn run(&mut self, queue: &Receiver<Job>) {
+        while let Ok(first) = queue.recv() {
+            let mut appends = Vec::new();
+            let mut count = 0;
+            let mut next = Some(first);
+            let mut checkpoints = Vec::new();
+            while let Some(job) = next {
+                match job {
+                    Job::Append(drafts, then) => {
+                        count += drafts.len();
+                        appends.push((drafts, then));
+                    }
+                    Job::Checkpoint(then) => checkpoints.push(then),
+                }
+                next = if count < GROUP_ENTRIES { queue.try_recv().ok() } else { None };
+            }
+            self.commit(appends);
+            for then in checkpoints {
+                self.tiler.checkpoint(self.tree.head(), self.tree.partial_tiles(), self.bundle.clone(), then);
+            }
+        }
+        self.tiler.stop();
+    }
+
+    /// Writes one group. Either all of it becomes durable or nothing of it is in the log.
+    fn commit(&mut self, group: Vec<(Vec<Draft>, Then<u64>)>) {
+        if group.is_empty() {
+            return;
+        }
+        let time = time::millis(jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default());
+        self.frames.clear();
+        let mut leaves = Vec::new();
+        let mut answers: Vec<(Then<u64>, u64)> = Vec::new();
+        let mut next_index = self.tree.size();
+        for (drafts, then) in group {
+            let entries: Vec<Vec<u8>> =
+                drafts.into_iter().map(|draft| self.entry(draft, &time).to_canonical()).collect();
+            if let Some(long) = entries.iter().find(|entry| entry.len() > MAX_ENTRY_BYTES) {
+                then(Err(HostError::Log(format!("an entry of {} bytes is too long", long.len()))));
+                continue;
+            }
+            answers.push((then, next_index));
+            next_index += entries.len() as u64;
+            for entry in entries {
+                push_frame(&mut self.frames, &entry, &Hash::leaf(&entry));
+                leaves.push(entry);
+            }
+        }
+        let written = if self.stuck.load(Ordering::Relaxed) {
+            Err(HostError::LogFull)
+        } else {
+            self.journal.append(&self.frames).map_err(|error| match error {
+                AppendError::Full => HostError::LogFull,
+                AppendError::Failed(why) => HostError::Log(why),
+            })
+        };
+        if let Err(error) = written {
+            for (then, _) in answers {
+                then(Err(error.clone()));
+            }
+            return;
+        }
+        for (then, index) in answers {
+            then(Ok(index));
+        }
+        // Durable and answered: what readers need can follow.
+        for leaf in leaves {
+            match add(&mut self.tree, &mut self.bundle, &leaf) {
+                Ok(finished) => self.finish(finished),
+                // The length was checked above and a tree of 2^63 leaves is out of reach.
+                Err(_) => self.stuck.store(true, Ordering::Relaxed),
+            }
+        }
+    }
+
+    fn finish(&mut self, finished: Vec<Finished>) {
+        if finished.is_empty() {
+            return;
+        }
+        self.tiler.write(finished);
+        // Here the bundle is empty, so a new segment can begin: its tree can be loaded from tiles.
+        if self.journal.segment_bytes() > SEGMENT_BYTES
+            && self.bundle.is_empty()
+            && self.journal.rotate(self.tree.size()).is_ok()
+        {
+            self.tiler.retire(self.tree.partial_tiles(), self.journal_dir.clone(), self.tree.size());
+        }
+    }
+
+    fn entry(&self, draft: Draft, time: &str) -> Entry {
+        Entry {
+            format: draft.format,
+            input: draft.input,
+            key: draft.key,
+            key_id: draft.key_id,
+            node: self.origin.clone(),
+            op: draft.op,
+            policy: draft.cause.policy,
+            principal: draft.cause.principal,
+            request_id: draft.cause.request_id,
+            scheme: draft.scheme,
+            subject: draft.subject,
+            surface: draft.cause.surface,
+            time: time.to_owned(),
+            to_sign: draft.to_sign,
+            v: 1,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The key host as a process: what it signs is in the log, whatever happens to it.
+
+mod house;
+mod log;
+mod restart;
+mod sign;

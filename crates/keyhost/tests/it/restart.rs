@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use countersign_keyhost::client::Status;
+use countersign_keyhost::seal::SealSource;
+use countersign_keyhost::wire::{HostError, Secret};
+use countersign_model::KeyType;
+use countersign_model::entry::Entry;
+
+use crate::house::{House, make, sign, until_ready};
+
+#[tokio::test]
+async fn a_killed_key_host_comes_back_and_everything_signed_is_in_the_log() {
+    for point in ["log-before-append", "log-after-append", "log-after-sync", "after-sign", "before-answer"] {
+        let house = House::new();
+        let host = house.start().await.unwrap();
+        let key = make(&host, "a", KeyType::P256).await;
+        host.stop().await;
+
+        let host = house.start_with(&house.with_failpoints(&format!("{point}=kill@5"))).await.unwrap();
+        let mut held = Vec::new();
+        for i in 0..12u32 {
+            match sign(&host, "a", &key, &i.to_be_bytes(), &format!("r-{i}")).await {
+                Ok(signed) => held.push((i, signed.log.index)),
+                Err(error) => {
+                    assert_eq!(error, HostError::Unavailable, "{point}");
+                    until_ready(&host).await;
+                }
+            }
+        }
+        assert!((8..12).contains(&held.len()), "{point}: {} of 12 survived", held.len());
+        let entries = house.entries(&host).await;
+        for (i, index) in held {
+            let entry = Entry::parse(&entries[index as usize]).unwrap();
+            assert_eq!(entry.request_id.as_str(), format!("r-{i}"), "{point}");
+        }
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_wrong_seal_key_opens_nothing() {
+    let house = House::new();
+    house.start().await.unwrap().stop().await;
+    let file = house.dir.path().join("host/seal.key");
+    let right = std::fs::read(&file).unwrap();
+    std::fs::write(&file, [7; 32]).unwrap();
+    assert!(matches!(house.start().await.err(), Some(HostError::Seal(_))));
+    std::fs::remove_file(&file).unwrap();
+    match house.start().await.err() {
+        Some(HostError::Seal(why)) => assert!(why.contains("missing"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(!file.exists(), "a second seal key is never made");
+    write_private(&file, &right);
+    house.start().await.unwrap().stop().await;
+}
+
+fn write_private(path: &std::path::Path, bytes: &[u8]) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, bytes).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[tokio::test]
+async fn a_passphrase_file_opens_the_house_and_another_one_does_not() {
+    let mut house = House::new();
+    let file = house.dir.path().join("passphrase");
+    std::fs::write(&file, "correct horse\n").unwrap();
+    house.seal = SealSource::PassphraseFile(file.clone());
+    let host = house.start().await.unwrap();
+    let key = make(&host, "a", KeyType::P256).await;
+    host.stop().await;
+    let host = house.start().await.unwrap();
+    sign(&host, "a", &key, b"x", "r").await.unwrap();
+    host.stop().await;
+    std::fs::write(&file, "battery staple\n").unwrap();
+    assert!(matches!(house.start().await.err(), Some(HostError::Seal(_))));
+}
+
+#[tokio::test]
+async fn a_key_host_that_waits_for_its_passphrase_says_so_and_opens_with_it() {
+    let mut house = House::new();
+    house.seal = SealSource::Prompt;
+    let secret = |text: &str| Secret(text.as_bytes().to_vec());
+    *house.memory.passphrase.lock().unwrap() = Some(secret("correct horse"));
+    house.start().await.unwrap().stop().await;
+
+    *house.memory.passphrase.lock().unwrap() = None;
+    let host = house.start().await.unwrap();
+    assert_eq!(host.status(), Status::Down(HostError::Locked));
+    assert_eq!(host.checkpoint().await.unwrap_err(), HostError::Locked);
+    assert!(matches!(host.unlock(secret("wrong")).await, Err(HostError::Seal(_))));
+    host.unlock(secret("correct horse")).await.unwrap();
+    until_ready(&host).await;
+    host.checkpoint().await.unwrap();
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_rotated_seal_key_opens_what_the_old_one_sealed_wherever_the_crash_was() {
+    let house = House::new();
+    let host = house.start().await.unwrap();
+    let key = make(&host, "a", KeyType::P256).await;
+    let old = std::fs::read(house.dir.path().join("host/seal.key")).unwrap();
+    let wrapped = host.rotate_seal().await.unwrap();
+    host.stop().await;
+    // Stopped before the database kept the new data keys: the old seal key is in force.
+    let host = house.start().await.unwrap();
+    sign(&host, "a", &key, b"x", "r").await.unwrap();
+    host.stop().await;
+    // Stopped after it did, before the commit: the new one is found and put in force.
+    *house.memory.data_keys.lock().unwrap() = wrapped;
+    let host = house.start().await.unwrap();
+    sign(&host, "a", &key, b"x", "r").await.unwrap();
+    host.stop().await;
+    assert_ne!(std::fs::read(house.dir.path().join("host/seal.key")).unwrap(), old);
+    house.start().await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn the_processes_go_when_the_front_goes() {
+    let house = House::new();
+    let host = house.start().await.unwrap();
+    let Status::Ready(welcome) = host.status() else { panic!("not ready") };
+    assert!(welcome.sandbox.iter().any(|line| line.starts_with("ok: not dumpable")), "{welcome:?}");
+    host.stop().await;
+    tokio::time::timeout(Duration::from_secs(5), host.gone()).await.unwrap();
+    assert!(host.checkpoint().await.is_err());
+}
