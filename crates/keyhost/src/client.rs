@@ -151,25 +151,24 @@ struct Link {
 const MAX_BUFFERED: usize = 2 * wire::MAX_FRAME;
 
 impl KeyHost {
-    /// Starts guardian and key host, and waits until the key host is open.
+    /// Starts guardian and key host, and waits until the key host is open: [`Guardian::spawn`] and
+    /// [`Self::connect`] in one.
+    ///
+    /// # Errors
+    /// As those.
+    pub async fn start(launch: Launch, home: Arc<dyn Home>) -> Result<Self, HostError> {
+        Self::connect(Guardian::spawn(launch)?, home).await
+    }
+
+    /// Waits until the key host that `guardian` started is open.
     ///
     /// A locked key host (it waits for a passphrase) counts as started: see [`Self::status`] and
     /// [`Self::unlock`].
     ///
     /// # Errors
     /// Why the key host refused to open: a wrong seal key, a log that was rolled back, …
-    pub async fn start(launch: Launch, home: Arc<dyn Home>) -> Result<Self, HostError> {
-        let internal =
-            |e: std::io::Error| HostError::Internal(format!("the key host cannot be started: {e}"));
-        let (ours, theirs) = StdUnixStream::pair().map_err(internal)?;
-        let arguments = Arguments { data: launch.data, seal: launch.seal, workers: launch.workers };
-        let child = Command::new(&launch.program)
-            .arg(GUARDIAN_COMMAND)
-            .args(arguments.to_words())
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .spawn()
-            .map_err(internal)?;
-
+    pub async fn connect(guardian: Guardian, home: Arc<dyn Home>) -> Result<Self, HostError> {
+        let Guardian { socket: ours, child } = guardian;
         let (status, mut changes) = watch::channel(Status::Down(HostError::Unavailable));
         let (unlock, unlocks) = mpsc::channel(1);
         let shared = Arc::new(Shared {
@@ -180,7 +179,7 @@ impl KeyHost {
             status,
             unlock,
             child: Mutex::new(Some(child)),
-            guardian: ours.try_clone().map_err(internal)?,
+            guardian: ours.try_clone().map_err(cannot_start)?,
             guardian_gone: watch::Sender::new(false),
         });
         let sockets = receive_sockets(ours)?;
@@ -463,6 +462,37 @@ impl KeyHost {
             Err(_) => Err(HostError::Unavailable),
         }
     }
+}
+
+/// A guardian that was started, and our end of its socket.
+///
+/// Starting it is a step of its own because the front confines itself next, before it has other threads:
+/// what comes before is not confined, the guardian and the key host among it.
+pub struct Guardian {
+    socket: StdUnixStream,
+    child: Child,
+}
+
+impl Guardian {
+    /// Starts the guardian, which starts the key host. Does not wait.
+    ///
+    /// # Errors
+    /// [`HostError::Internal`] if the program cannot be started.
+    pub fn spawn(launch: Launch) -> Result<Self, HostError> {
+        let (ours, theirs) = StdUnixStream::pair().map_err(cannot_start)?;
+        let arguments = Arguments { data: launch.data, seal: launch.seal, workers: launch.workers };
+        let child = Command::new(&launch.program)
+            .arg(GUARDIAN_COMMAND)
+            .args(arguments.to_words())
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .spawn()
+            .map_err(cannot_start)?;
+        Ok(Self { socket: ours, child })
+    }
+}
+
+fn cannot_start(error: std::io::Error) -> HostError {
+    HostError::Internal(format!("the key host cannot be started: {error}"))
 }
 
 /// A thread that blocks on the guardian's socket and passes on what comes.

@@ -332,7 +332,7 @@ impl SealFile {
     pub fn create_next(&self) -> Result<SealKey, HostError> {
         let next = self.next_path();
         match fs::remove_file(&next) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(seal_error(&next, &e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(seal_error(&next, &e)),
             _ => write_key(&next),
         }
     }
