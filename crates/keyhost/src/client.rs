@@ -289,11 +289,11 @@ impl KeyHost {
         jobs: Vec<(Permit, SignJob)>,
     ) -> Result<Vec<Result<SignedRef, HostError>>, HostError> {
         let mut blobs: Vec<Arc<[u8]>> = Vec::new();
-        let mut places: HashMap<*const u8, u32> = HashMap::new();
+        let mut places: HashMap<usize, u32> = HashMap::new();
         let mut items = Vec::with_capacity(jobs.len());
         for (permit, job) in jobs {
             // The same key is the same allocation: the cache hands out one.
-            let place = *places.entry(job.blob.as_ptr()).or_insert(blobs.len() as u32);
+            let place = *places.entry(job.blob.as_ptr().addr()).or_insert(blobs.len() as u32);
             let (blob, item) = sign_item(&permit, job, place)?;
             if place as usize == blobs.len() {
                 blobs.push(blob);
