@@ -1,0 +1,61 @@
+//! Storage: SQLite and PostgreSQL behind one interface, durable tasks, published files.
+//!
+//! [`Store`] is the database: what it holds is in one file a subject (`keys`, `principals`, `tokens`,
+//! `policy`, `heads`, `idempotency`, `tasks`, …), each a record type and the methods that read and
+//! write it. Every method that writes is one transaction: after a crash its whole effect is there, or
+//! none of it. [`Files`] is the place of published files, a directory or S3.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), countersign_store::StoreError> {
+//! use countersign_store::{PrincipalRecord, Store, StoreConfig};
+//!
+//! let store = Store::open(&StoreConfig::new("sqlite:/var/lib/countersign/db/countersign.db")).await?;
+//! store
+//!     .insert_principal(&PrincipalRecord {
+//!         name: "alice".into(),
+//!         roles: vec!["signer".into()],
+//!         created: jiff::Timestamp::now(),
+//!         disabled: false,
+//!     })
+//!     .await?;
+//! assert!(store.principal("alice").await?.is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Rules that hold in this crate:
+//!
+//! - SQL is written once for both engines, as constants with `$1` placeholders; no query text is ever
+//!   made from a value. Names and limits are arguments.
+//! - Time is an argument. It is kept in whole milliseconds: what is finer is cut off.
+//! - Nothing secret is here in the clear: keys and Hawk secrets are sealed blobs, tokens are hashes.
+
+mod data_keys;
+mod engine;
+mod error;
+pub mod files;
+mod generation;
+mod heads;
+mod idempotency;
+mod keys;
+mod meta;
+mod policy;
+mod principals;
+pub mod snapshot;
+mod store;
+mod tasks;
+mod tokens;
+
+pub use data_keys::DataKey;
+pub use engine::Kind as EngineKind;
+pub use error::StoreError;
+pub use files::{FileName, Files, FilesConfig, FilesError};
+pub use heads::{HeadChange, LogHead};
+pub use idempotency::Begin;
+pub use keys::{KeyRecord, KeyState};
+pub use policy::{NewPolicy, PolicyRecord};
+pub use principals::PrincipalRecord;
+pub use snapshot::{Export, Import};
+pub use store::{Store, StoreConfig};
+pub use tasks::{Failed, NewTask, Task, TaskRecord, TaskState};
+pub use tokens::{TokenKind, TokenRecord};

@@ -1,0 +1,4 @@
+//! Development only: test server, databases, drivers for outside tools.
+
+pub mod postgres;
+pub mod server;
