@@ -1,0 +1,9 @@
+//! What the crate promises, and that it agrees with the older program and with OpenSSL.
+
+#![allow(clippy::unwrap_used)]
+
+mod golden;
+mod hazards;
+mod openssl;
+mod properties;
+mod support;
