@@ -65,6 +65,8 @@ pub enum Op {
     /// The first entry of a log that goes on from another after a restore: `subject` names the old
     /// origin, size and root.
     LogContinue,
+    /// All that is sealed left under a passphrase.
+    BackupCreate,
 }
 
 /// An entry must fit in a log's entry bundle, whose lengths are 16 bits.

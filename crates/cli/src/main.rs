@@ -1,0 +1,91 @@
+//! The command line: program `countersign`, and `stags` when called by that name.
+//!
+//! Everything that acts on a server is an HTTP request of the native API, whatever carries it, so that
+//! working locally and remotely gives the same output by construction.
+//!
+//! ```text
+//! args.rs       the command line as types
+//! commands/     a file for each family: requests in, text or the API's document out
+//! api.rs        the native API as a client sees it
+//! transport.rs  what carries a request: TLS, the control socket, or this process
+//! failure.rs    why it did not work, the hint, the exit code
+//! output.rs     the only place that prints
+//! ```
+
+mod api;
+mod args;
+mod commands;
+mod context;
+mod failure;
+mod files;
+mod output;
+mod secret;
+mod tag;
+mod transport;
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use crate::failure::{Failure, OrUnknown as _, Outcome};
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = commands::serve::run_as_child(&words) {
+        return code;
+    }
+    if program_name(&words) == "stags" {
+        return tag::run("stags", words.get(1..).unwrap_or_default());
+    }
+    // `tag` has the grammar of another program: its words are not for our parser.
+    if words.get(1).is_some_and(|word| word == "tag") {
+        return tag::run("countersign", &words[2..]);
+    }
+    let matches = Cli::command().get_matches_from(&words);
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let output = if cli.global.json { Output::Json } else { Output::Text };
+    let context = match Context::new(&cli.global, &matches, output) {
+        Ok(context) => context,
+        Err(failure) => return output.finish(Err(failure)),
+    };
+    match cli.command {
+        // These two start processes and threads as they need them.
+        Command::Serve(options) => output.finish(commands::serve::run(&context, &options)),
+        Command::Tag(tag) => {
+            let mut rest = tag.rest;
+            if output.is_json() {
+                rest.insert(0, "--json".into());
+            }
+            tag::run("countersign", &rest)
+        }
+        command => output.finish(run_async(&context, command)),
+    }
+}
+
+fn run_async(context: &Context, command: Command) -> Result<Outcome, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .or_unknown("cannot start the runtime")?;
+    let result = runtime.block_on(async {
+        let result = commands::run(context, command).await;
+        context.close().await;
+        result
+    });
+    // A read of standard input that never ends must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+fn program_name(words: &[OsString]) -> &OsStr {
+    words.first().and_then(|word| Path::new(word).file_name()).unwrap_or_default()
+}

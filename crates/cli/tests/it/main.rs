@@ -1,0 +1,8 @@
+//! The real binary, as a user runs it.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod command_line;
+mod native;
+mod openssl;
+mod server;
+mod tag;

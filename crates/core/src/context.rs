@@ -1,0 +1,294 @@
+//! The open deployment: what every use-case works with.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use countersign_keyhost::client::{KeyHost, LogRef, Status};
+use countersign_keyhost::wire::{HeadNote, HostError, Welcome};
+use countersign_model::{Clock, Name, RequestId};
+use countersign_store::Store;
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+
+use crate::caller::Identity;
+use crate::error::Error;
+use crate::random::RequestIds;
+use crate::snapshot::{Cache, Snapshot};
+
+/// An open data directory with its database and its key host. Cheap to clone.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+/// What the clones of a [`Context`] share. Its parts are for this crate.
+pub struct Inner {
+    pub(crate) store: Store,
+    /// Whether other nodes may write to the same database.
+    pub(crate) shared: bool,
+    pub(crate) key_host: KeyHost,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) node: Name,
+    pub(crate) data: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) cache: Cache,
+    /// Held from a write to the database until the cache has it, and while the cache is reloaded, so that
+    /// a reload never puts back what was just taken away.
+    pub(crate) writing: tokio::sync::Mutex<()>,
+    pub(crate) generation: AtomicI64,
+    pub(crate) stale: AtomicBool,
+    pub(crate) control: Arc<Identity>,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) log: LogState,
+    /// Whether the first steps of [`crate::startup`] are made; a locked key host delays them.
+    pub(crate) begun: AtomicBool,
+    pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// The data directory is ours while this is open and locked.
+    pub(crate) _lock: std::fs::File,
+}
+
+/// What the configuration limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Whether bare ECDSA and Ed25519 signatures are checked before they are released.
+    pub verify_raw: bool,
+    /// The most bytes of a streamed body that is hashed as it arrives.
+    pub streamed_bytes: u64,
+    /// The most bytes of a message that is signed itself (Ed25519).
+    pub message_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { verify_raw: false, streamed_bytes: 64 << 30, message_bytes: 64 << 20 }
+    }
+}
+
+/// How far this node's log is, and the last checkpoint.
+#[derive(Default)]
+pub(crate) struct LogState {
+    /// What signs the checkpoints, as a verifier key (C2SP signed-note). Known once the key host is open.
+    pub(crate) verifier_key: OnceLock<String>,
+    /// Entries that somebody was told of: a checkpoint must cover them.
+    pub(crate) told: AtomicU64,
+    pub(crate) head: RwLock<Option<Arc<HeadNote>>>,
+    /// The size of the last head that the database has.
+    pub(crate) recorded: AtomicU64,
+    /// Held while the key host makes a checkpoint, so that many readers cause one.
+    pub(crate) asking: tokio::sync::Mutex<()>,
+}
+
+/// The time of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+impl std::ops::Deref for Context {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Context {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The name of this node: the origin of its log.
+    pub fn node(&self) -> &Name {
+        &self.node
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What is limited.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The key host.
+    pub fn key_host(&self) -> &KeyHost {
+        &self.key_host
+    }
+
+    /// A new request id.
+    pub fn request_id(&self) -> RequestId {
+        self.request_ids.next()
+    }
+
+    /// What the key host said when it started; `None` while it is down.
+    pub fn welcome(&self) -> Option<Welcome> {
+        match self.key_host.status() {
+            Status::Ready(welcome) => Some(welcome),
+            _ => None,
+        }
+    }
+
+    /// Why the deployment cannot do its work now; nothing if it can.
+    pub async fn not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        match self.key_host.status() {
+            Status::Ready(_) => {}
+            Status::Down(HostError::Locked) => {
+                reasons.push("the key host waits for its passphrase: `countersign seal unlock`".into());
+            }
+            Status::Down(error) => reasons.push(format!("key host: {error}")),
+        }
+        if reasons.is_empty() && !self.begun.load(Ordering::Acquire) {
+            reasons.push("the first start is not complete".into());
+        }
+        if let Err(error) = self.store.ping().await {
+            tracing::warn!(%error, "the database does not answer");
+            reasons.push("the database does not answer".into());
+        }
+        reasons
+    }
+
+    /// Ends the background tasks, records the last checkpoint and stops the key host, which finishes what
+    /// it has accepted.
+    pub async fn shutdown(self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
+        }
+        store_last_uses(&self).await;
+        if matches!(self.key_host.status(), Status::Ready(_)) {
+            keep_heads(&self).await;
+        }
+        self.key_host.stop().await;
+    }
+
+    /// An entry of this node's log was told to somebody.
+    pub(crate) fn told(&self, log: &LogRef) {
+        self.log.told.fetch_max(log.index + 1, Ordering::AcqRel);
+    }
+
+    /// A write failed in a way that leaves open whether it was made: read everything again.
+    pub(crate) fn store_failed(&self, error: impl Into<Error>) -> Error {
+        self.stale.store(true, Ordering::Release);
+        error.into()
+    }
+
+    /// Starts what runs beside the requests.
+    pub(crate) fn start_tasks(&self) {
+        let every = |period: u64, work: Work| {
+            // A task holds the context weakly, so that it does not keep a dropped deployment alive.
+            let weak = Arc::downgrade(&self.0);
+            tokio::spawn(async move {
+                let mut ticks = tokio::time::interval(Duration::from_millis(period));
+                ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+                loop {
+                    ticks.tick().await;
+                    let Some(inner) = weak.upgrade() else { return };
+                    match work {
+                        Work::Refresh => refresh(&Context(inner)).await,
+                        Work::Heads => keep_heads(&Context(inner)).await,
+                        Work::Uses => store_last_uses(&Context(inner)).await,
+                        Work::Idempotency => crate::idempotency::expire(&Context(inner)).await,
+                    }
+                }
+            })
+        };
+        let tasks = vec![
+            every(500, Work::Refresh),
+            every(1_000, Work::Heads),
+            every(10_000, Work::Uses),
+            every(600_000, Work::Idempotency),
+        ];
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
+    }
+}
+
+/// What a background task does each time.
+#[derive(Clone, Copy)]
+enum Work {
+    Refresh,
+    Heads,
+    Uses,
+    Idempotency,
+}
+
+/// Records how far the log is; after a late unlocking, makes the first steps before.
+async fn keep_heads(ctx: &Context) {
+    if ctx.begun.load(Ordering::Acquire) {
+        if let Err(error) = crate::log::record_head(ctx).await {
+            tracing::warn!(%error, "the log's head was not recorded");
+        }
+    } else if matches!(ctx.key_host.status(), Status::Ready(_))
+        && let Err(error) = crate::startup::begin_work(ctx).await
+    {
+        tracing::error!(%error, "the first start could not be completed");
+    }
+}
+
+/// Takes over what other nodes wrote.
+async fn refresh(ctx: &Context) {
+    if let Err(error) = try_refresh(ctx).await {
+        tracing::warn!(%error, "changes by other nodes could not be read");
+    }
+}
+
+async fn try_refresh(ctx: &Context) -> Result<(), Error> {
+    let stale = ctx.stale.load(Ordering::Acquire);
+    if !stale && !ctx.shared {
+        return Ok(());
+    }
+    let generation = ctx.store.generation().await?;
+    if !stale && generation == ctx.generation.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    let _writing = ctx.writing.lock().await;
+    ctx.stale.store(false, Ordering::Release);
+    match Snapshot::load(&ctx.store, ctx.now(), Some(&ctx.cache)).await {
+        Ok(snapshot) => {
+            *ctx.cache.write() = snapshot;
+            ctx.generation.store(generation, Ordering::Release);
+            Ok(())
+        }
+        Err(error) => {
+            ctx.stale.store(true, Ordering::Release);
+            Err(error)
+        }
+    }
+}
+
+/// Writes when tokens were last used, many at once.
+async fn store_last_uses(ctx: &Context) {
+    let used: Vec<_> = {
+        let snapshot = ctx.cache.read();
+        let unstored = |(id, entry): (&String, &Arc<_>)| {
+            let entry: &Arc<crate::snapshot::TokenEntry> = entry;
+            Some((id.clone(), entry.unstored_use()?, Arc::clone(entry)))
+        };
+        snapshot.tokens.iter().filter_map(unstored).take(MAX_USES).collect()
+    };
+    if used.is_empty() {
+        return;
+    }
+    let rows: Vec<(String, Timestamp)> = used.iter().map(|(id, time, _)| (id.clone(), *time)).collect();
+    match ctx.store.touch_tokens(&rows).await {
+        Ok(()) => used.iter().for_each(|(_, time, entry)| entry.use_is_stored(*time)),
+        Err(error) => tracing::warn!(%error, "the last use of tokens was not stored"),
+    }
+}
+
+const MAX_USES: usize = 1000;

@@ -1,0 +1,154 @@
+use std::io::Cursor;
+
+use countersign_core::backup::{self, BackupError, RestoreOptions, RestoredSeal};
+use countersign_core::startup;
+use countersign_core::{Code, Secret, keys, log, signing};
+use countersign_model::Format;
+use countersign_model::entry::Op;
+
+use crate::support::{House, key_host, message, new_key, options, refused};
+
+fn passphrase() -> Secret {
+    Secret(b"a sentence that is kept apart".to_vec())
+}
+
+async fn backup_of(house: &House) -> Vec<u8> {
+    let (_, file) = backup::create(&house.ctx, &house.owner(), passphrase(), Vec::new()).await.unwrap();
+    file
+}
+
+fn into(data: std::path::PathBuf) -> RestoreOptions {
+    RestoreOptions { data, database: None, seal: RestoredSeal::File, node: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_deployment_signs_with_the_same_keys_and_goes_on_in_a_log_of_its_own() {
+    for house in House::on_both().await {
+        let key = house.key("release", "p256").await;
+        for i in 0..300 {
+            let text = format!("message {i}");
+            signing::sign_one(&house.ctx, &house.owner(), message(&key, &text)).await.unwrap();
+        }
+        house.person("ana", &["signer"]).await;
+        let token = house.token("ana").await;
+        std::fs::write(house.dir.path().join("countersign.toml"), "listen = \"127.0.0.1:0\"\n").unwrap();
+        let file = backup_of(&house).await;
+        let old = house.ctx.node().clone();
+        let document = keys::get(&house.ctx, &house.owner(), &key).unwrap();
+        house.end().await;
+
+        let dir = tempfile::tempdir().unwrap();
+        let restored =
+            backup::restore(into(dir.path().to_owned()), passphrase(), Cursor::new(file)).await.unwrap();
+        assert_eq!(restored.manifest.origin, old);
+        assert_ne!(restored.node, old);
+        assert!(dir.path().join("countersign.toml").exists());
+
+        let ctx = startup::open(options(dir.path(), None)).await.unwrap();
+        let house = House { dir, ctx, database: None };
+        let (ctx, owner) = (&house.ctx, house.owner());
+        assert_eq!(keys::get(ctx, &owner, &key).unwrap(), document);
+        signing::sign_one(ctx, &house.bearer(&token), message(&key, "after")).await.unwrap();
+
+        let first = log::entry(ctx, &owner, ctx.node(), 0).await.unwrap().entry;
+        assert_eq!(first.op, Op::LogContinue);
+        assert!(first.subject.unwrap().starts_with(&format!("{old} ")));
+        let kept = log::entry(ctx, &owner, &old, 299).await.unwrap();
+        assert_eq!(kept.entry.op, Op::Sign);
+        assert_eq!(log::heads(ctx, &owner).await.unwrap().logs.len(), 2);
+
+        // And once more: a backup of the restored deployment keeps the oldest log.
+        let file = backup_of(&house).await;
+        let third = tempfile::tempdir().unwrap();
+        backup::restore(into(third.path().to_owned()), passphrase(), Cursor::new(file)).await.unwrap();
+        assert!(third.path().join("log").join(old.as_str()).join("tile/0/000").exists());
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_tries_every_key_and_leaves_nothing_behind() {
+    for house in House::on_both().await {
+        for key_type in ["rsa-2048", "p256", "p384", "p521", "ed25519"] {
+            house.key(key_type, key_type).await;
+        }
+        let mut tags = new_key("tags", "p256");
+        tags.formats = Some(vec![Format::Tag]);
+        keys::create(&house.ctx, &house.owner(), tags).await.unwrap();
+        let lost = house.key("lost", "ed25519").await;
+        keys::revoke(&house.ctx, &house.owner(), &lost, "lost".into()).await.unwrap();
+        let file = backup_of(&house).await;
+        house.end().await;
+
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = dir.path().join("drill");
+        let drill =
+            backup::verify(&scratch, key_host(), passphrase(), Cursor::new(file.clone())).await.unwrap();
+        assert_eq!(drill.working, 6);
+        assert_eq!(drill.untried, [lost]);
+        assert!(!scratch.exists());
+
+        let wrong = Secret(b"another sentence".to_vec());
+        let error = backup::verify(&scratch, key_host(), wrong, Cursor::new(file.clone())).await.unwrap_err();
+        assert!(matches!(error, BackupError::WrongPassphrase), "{error}");
+        for damaged in
+            [&file[..file.len() - 1], &file[..file.len() / 2], &file[..10], b"PK\x03\x04 and so on"]
+        {
+            let source = Cursor::new(damaged.to_vec());
+            assert!(backup::verify(&scratch, key_host(), passphrase(), source).await.is_err());
+            assert!(!scratch.exists());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_needs_the_right_to_everything_and_leaves_an_entry() {
+    for house in House::on_both().await {
+        let operator = house.person("op", &["operator"]).await;
+        let made = backup::create(&house.ctx, &operator, passphrase(), Vec::new()).await;
+        assert!(matches!(made, Err(BackupError::Core(error)) if error.code() == Code::NotPermitted));
+        let short = Secret(b"short".to_vec());
+        let made = backup::create(&house.ctx, &house.owner(), short, Vec::new()).await;
+        assert!(matches!(made, Err(BackupError::ShortPassphrase)));
+
+        let owner = house.owner();
+        backup::create(&house.ctx, &owner, passphrase(), Vec::new()).await.unwrap();
+        let found = log::by_request(&house.ctx, &owner, &owner.request_id).await.unwrap().entries;
+        assert_eq!(found[0].entry.op, Op::BackupCreate);
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_was_cut_short_does_not_open() {
+    for house in House::on_both().await {
+        let mut file = backup_of(&house).await;
+        file.truncate(file.len() - 1);
+        house.end().await;
+        let dir = tempfile::tempdir().unwrap();
+        let restored =
+            backup::restore(into(dir.path().to_owned()), passphrase(), Cursor::new(file.clone())).await;
+        assert!(restored.is_err());
+        let opened = startup::open(options(dir.path(), None)).await;
+        assert!(matches!(opened, Err(startup::StartError::HalfRestored(_))));
+        let again = backup::restore(into(dir.path().to_owned()), passphrase(), Cursor::new(file)).await;
+        assert!(matches!(again, Err(BackupError::NotEmpty(_))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_node_may_not_take_the_old_name() {
+    for house in House::on_both().await {
+        let file = backup_of(&house).await;
+        let node = house.ctx.node().clone();
+        house.end().await;
+        let dir = tempfile::tempdir().unwrap();
+        let options = RestoreOptions { node: Some(node), ..into(dir.path().to_owned()) };
+        match backup::restore(options, passphrase(), Cursor::new(file)).await {
+            Err(BackupError::Core(error)) => {
+                refused::<()>(Err(error), Code::InvalidRequest);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use countersign_core::auth::{Presented, authenticate};
+use countersign_core::idempotency::{self, Begun, StoredAnswer};
+use countersign_core::principals::{self, Expiry, NewToken};
+use countersign_core::{Code, Page, keys, signing};
+use countersign_model::PrincipalName;
+
+use crate::support::{House, any_token, message, name, new_key, refused};
+
+fn principal(text: &str) -> PrincipalName {
+    text.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gives_a_role_that_they_do_not_have() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        // A rule lets `manager` write principals, without being an admin.
+        let mut rules = countersign_core::policy::get(ctx, &owner).unwrap();
+        let rule = serde_json::json!({"id": "manager", "effect": "allow", "principals": ["role:manager"],
+        "actions": ["principal:*"], "resources": ["*"]});
+        rules.rules.push(serde_json::from_value(rule).unwrap());
+        countersign_core::policy::put(ctx, &owner, rules.rules.clone(), Some(&rules.etag())).await.unwrap();
+        let manager = house.person("max", &["manager", "reader"]).await;
+
+        principals::create(ctx, &manager, name("ana"), vec![name("reader")]).await.unwrap();
+        let give = principals::create(ctx, &manager, name("bo"), vec![name("signer")]).await;
+        refused(give, Code::NotPermitted);
+        let take = principals::create_token(ctx, &manager, &principal("admin"), any_token()).await;
+        refused(take, Code::NotPermitted);
+        principals::create_token(ctx, &manager, &principal("ana"), any_token()).await.unwrap();
+        let unknown = principals::create(ctx, &owner, name("cy"), vec![name("nosuch")]).await;
+        refused(unknown, Code::InvalidRequest);
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_narrows_its_principals_rights_and_never_widens_them() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let (a, b) = (house.key("a", "ed25519").await, house.key("b", "ed25519").await);
+        let narrow = NewToken {
+            actions: Some(vec!["key:sign".into(), "principal:write".into()]),
+            resources: Some(vec!["key:a".into(), "principal:*".into()]),
+            ..any_token()
+        };
+        let made = principals::create_token(ctx, &owner, &principal("admin"), narrow).await.unwrap().value;
+        let narrow = house.bearer(made.token.expose());
+        signing::sign_one(ctx, &narrow, message(&a, "x")).await.unwrap();
+        refused(signing::sign_one(ctx, &narrow, message(&b, "x")).await, Code::NotPermitted);
+        refused(keys::create(ctx, &narrow, new_key("c", "p256")).await, Code::NotPermitted);
+        let wider = principals::create_token(ctx, &narrow, &principal("admin"), any_token()).await;
+        refused(wider, Code::NotPermitted);
+
+        let nonsense = NewToken { actions: Some(vec!["key:fly".into()]), ..any_token() };
+        let made = principals::create_token(ctx, &owner, &principal("admin"), nonsense).await;
+        refused(made, Code::InvalidRequest);
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_token_is_refused() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let past = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(1);
+        let new = NewToken { expires: Expiry::At(past), ..any_token() };
+        let made = principals::create_token(ctx, &owner, &principal("admin"), new).await;
+        refused(made, Code::InvalidRequest);
+
+        let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(300);
+        let new = NewToken { expires: Expiry::At(soon), ..any_token() };
+        let made = principals::create_token(ctx, &owner, &principal("admin"), new).await.unwrap().value;
+        assert!(authenticate(ctx, Presented::Token(made.token.expose())).is_ok());
+        tokio::time::sleep(std::time::Duration::from_millis(350)).await;
+        assert!(authenticate(ctx, Presented::Token(made.token.expose())).is_err());
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn principals_are_listed_and_found_by_who_may_read_them() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let auditor = house.person("aud", &["auditor"]).await;
+        let reader = house.person("ray", &["reader"]).await;
+        let page = Page::new(None, None).unwrap();
+        let names: Vec<String> = principals::list(ctx, &auditor, &page)
+            .unwrap()
+            .principals
+            .iter()
+            .map(|p| p.name.to_string())
+            .collect();
+        assert_eq!(names, ["admin", "aud", "ray"]);
+        assert!(principals::list(ctx, &reader, &page).unwrap().principals.is_empty());
+        refused(principals::get(ctx, &reader, &principal("nosuch")), Code::NotPermitted);
+        refused(principals::get(ctx, &auditor, &principal("nosuch")), Code::UnknownPrincipal);
+        refused(principals::create(ctx, &owner, name("ray"), vec![]).await, Code::NameTaken);
+        refused(principals::revoke_token(ctx, &reader, "aaaaaaaaaaaa").await, Code::NotPermitted);
+        refused(principals::revoke_token(ctx, &owner, "aaaaaaaaaaaa").await, Code::NotFound);
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hawk_pair_is_shown_once_and_revoked_like_a_token() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let admin = principal("admin");
+        let made = principals::create_hawk(ctx, &owner, &admin, Some("autograph".into()), Expiry::Never)
+            .await
+            .unwrap();
+        assert!(made.value.secret.len() >= 32);
+        principals::revoke_token(ctx, &owner, &made.value.id).await.unwrap();
+        let listed = principals::tokens(ctx, &owner, &admin).await.unwrap();
+        let hawk = listed.tokens.iter().find(|t| t.id == made.value.id).unwrap();
+        assert!(hawk.revoked.is_some() && hawk.expires.is_none());
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_an_idempotency_key_is_done_once() {
+    for house in House::on_both().await {
+        let ctx = &house.ctx;
+        let (admin, key) = (principal("admin"), "k-1".parse().unwrap());
+        let answer = StoredAnswer {
+            status: 201,
+            headers: vec![("Location".into(), "/x".into())],
+            body: b"{}".to_vec(),
+        };
+        let Begun::Fresh(claim) = idempotency::begin(ctx, &admin, &key, [1; 32]).await.unwrap() else {
+            panic!("the first is fresh")
+        };
+        let second = {
+            let (ctx, admin, key) = (ctx.clone(), admin.clone(), "k-1".parse().unwrap());
+            tokio::spawn(async move { idempotency::begin(&ctx, &admin, &key, [1; 32]).await })
+        };
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(!second.is_finished(), "it waits for the first");
+        idempotency::finish(ctx, claim, &answer).await.unwrap();
+        match second.await.unwrap().unwrap() {
+            Begun::Replay(replayed) => assert_eq!(replayed, answer),
+            Begun::Fresh(_) => panic!("done twice"),
+        }
+        refused(idempotency::begin(ctx, &admin, &key, [2; 32]).await, Code::IdempotencyMismatch);
+
+        let key = "k-2".parse().unwrap();
+        let Begun::Fresh(claim) = idempotency::begin(ctx, &admin, &key, [1; 32]).await.unwrap() else {
+            panic!("the first is fresh")
+        };
+        idempotency::forget(ctx, claim).await.unwrap();
+        assert!(matches!(idempotency::begin(ctx, &admin, &key, [1; 32]).await.unwrap(), Begun::Fresh(_)));
+        refused("a b".parse::<idempotency::IdempotencyKey>(), Code::InvalidRequest);
+        house.end().await;
+    }
+}

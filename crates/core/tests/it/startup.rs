@@ -1,0 +1,179 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use countersign_core::auth::{Presented, authenticate};
+use countersign_core::startup::{self, StartError};
+use countersign_core::{keys, log, principals, signing};
+
+use crate::support::{House, any_token, message, options};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_makes_an_admin_whose_token_is_in_a_private_file() {
+    for house in House::on_both().await {
+        let path = house.dir.path().join("admin.token");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let token = std::fs::read_to_string(&path).unwrap();
+        let admin = house.bearer(token.trim_end());
+        assert_eq!(principals::whoami(&admin).roles[0].as_str(), "admin");
+
+        let ops: Vec<_> = log::by_request(&house.ctx, &admin, &"first-start".parse().unwrap())
+            .await
+            .unwrap()
+            .entries
+            .into_iter()
+            .map(|found| serde_json::to_value(found.entry.op).unwrap())
+            .collect();
+        assert_eq!(ops, ["policy-set", "principal-create", "token-create"]);
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_used_by_one_process_at_a_time() {
+    for house in House::on_both().await {
+        assert!(matches!(house.open_beside().await, Err(StartError::InUse(_))));
+        house.again().await.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_there_again_after_a_restart() {
+    for house in House::on_both().await {
+        let key = house.key("release", "p256").await;
+        let signed = signing::sign_one(&house.ctx, &house.owner(), message(&key, "x")).await.unwrap();
+        house.person("ana", &["signer"]).await;
+        let token = house.token("ana").await;
+        let node = house.ctx.node().clone();
+
+        let house = house.again().await;
+        assert_eq!(*house.ctx.node(), node);
+        assert_eq!(keys::get(&house.ctx, &house.owner(), &key).unwrap().id, signed.key_id);
+        let ana = house.bearer(&token);
+        let next = signing::sign_one(&house.ctx, &ana, message(&key, "y")).await.unwrap();
+        assert!(next.log.index > signed.log.index);
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_entries_is_not_continued() {
+    for house in House::on_both().await {
+        let key = house.key("release", "ed25519").await;
+        let copy = tempfile::tempdir().unwrap();
+        let log = house.dir.path().join("log");
+        let copied = std::process::Command::new("cp").arg("-a").arg(&log).arg(copy.path()).status().unwrap();
+        assert!(copied.success());
+        for i in 0..5 {
+            let text = format!("message {i}");
+            signing::sign_one(&house.ctx, &house.owner(), message(&key, &text)).await.unwrap();
+        }
+        let House { dir, ctx, database } = house;
+        ctx.shutdown().await;
+
+        std::fs::remove_dir_all(&log).unwrap();
+        std::fs::rename(copy.path().join("log"), &log).unwrap();
+        let error = startup::open(options(dir.path(), database.as_ref())).await.err().expect("refused");
+        assert!(matches!(error, StartError::KeyHost(_)), "{error}");
+        assert!(error.hint().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_keeps_its_name() {
+    for house in House::on_both().await {
+        assert!(house.ctx.node().as_str().starts_with("node-"));
+        let House { dir, ctx, database } = house;
+        ctx.shutdown().await;
+        let mut other = options(dir.path(), database.as_ref());
+        other.node = Some("b".parse().unwrap());
+        assert!(matches!(startup::open(other).await, Err(StartError::OtherNode { .. })));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_use_of_a_token_is_kept() {
+    for house in House::on_both().await {
+        house.person("ana", &["signer"]).await;
+        let tokens = principals::tokens(&house.ctx, &house.owner(), &"ana".parse().unwrap()).await.unwrap();
+        assert!(tokens.tokens[0].last_used.is_some());
+        let house = house.again().await;
+        let tokens = principals::tokens(&house.ctx, &house.owner(), &"ana".parse().unwrap()).await.unwrap();
+        assert!(tokens.tokens[0].last_used.is_some());
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_bad_credentials_get_one_answer() {
+    for house in House::on_both().await {
+        house.person("ana", &["signer"]).await;
+        let good = house.token("ana").await;
+        let named = |principal, token| authenticate(&house.ctx, Presented::NamedToken { principal, token });
+        assert!(named("ana", &good).is_ok());
+        assert!(named("bo", &good).is_err(), "the name must match");
+
+        let stranger = {
+            use zeroize::Zeroizing;
+            countersign_model::token::Token::from_random([1; 8], &Zeroizing::new([2; 32]))
+        };
+        for bad in ["", "cst_", stranger.expose()] {
+            assert!(authenticate(&house.ctx, Presented::Token(bad)).is_err());
+        }
+
+        let owner = house.owner();
+        let ana = "ana".parse().unwrap();
+        let made = principals::create_token(&house.ctx, &owner, &ana, any_token()).await.unwrap().value;
+        assert!(authenticate(&house.ctx, Presented::Token(made.token.expose())).is_ok());
+        principals::revoke_token(&house.ctx, &owner, &made.id).await.unwrap();
+        assert!(authenticate(&house.ctx, Presented::Token(made.token.expose())).is_err(), "revoked");
+
+        principals::disable(&house.ctx, &owner, &ana).await.unwrap();
+        assert!(authenticate(&house.ctx, Presented::Token(&good)).is_err(), "disabled");
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_open_under_a_new_seal_key_after_a_rotation() {
+    for house in House::on_both().await {
+        let key = house.key("release", "ed25519").await;
+        let file = house.dir.path().join("host/seal.key");
+        let before = std::fs::read(&file).unwrap();
+        countersign_core::seal::rotate(&house.ctx).await.unwrap();
+        assert_ne!(std::fs::read(&file).unwrap(), before);
+        let house = house.again().await;
+        signing::sign_one(&house.ctx, &house.owner(), message(&key, "x")).await.unwrap();
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_deployment_is_opened_by_its_passphrase_and_says_so_until_then() {
+    use countersign_core::{Code, Secret, seal};
+    use countersign_keyhost::seal::SealSource;
+
+    let dir = tempfile::tempdir().unwrap();
+    let prompt = |passphrase: Option<&str>| {
+        let mut options = options(dir.path(), None);
+        options.seal = SealSource::Prompt;
+        options.passphrase = passphrase.map(|text| Secret(text.into()));
+        options
+    };
+    let ctx = startup::open(prompt(None)).await.unwrap();
+    assert!(ctx.not_ready().await[0].contains("passphrase"));
+    seal::unlock(&ctx, Secret(b"correct horse".to_vec())).await.unwrap();
+    for _ in 0..50 {
+        if ctx.not_ready().await.is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(ctx.not_ready().await.is_empty(), "the first steps were made after the unlocking");
+    assert!(dir.path().join("admin.token").exists());
+    ctx.shutdown().await;
+
+    let ctx = startup::open(prompt(None)).await.unwrap();
+    let wrong = seal::unlock(&ctx, Secret(b"wrong".to_vec())).await;
+    crate::support::refused(wrong, Code::WrongPassphrase);
+    seal::unlock(&ctx, Secret(b"correct horse".to_vec())).await.unwrap();
+    ctx.shutdown().await;
+}

@@ -1,0 +1,390 @@
+//! Bodies: bounded before anything is allocated, cut off when they come too slowly, strict as JSON.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use countersign_core::Code;
+use futures_util::FutureExt as _;
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::BodyExt as _;
+use serde::Deserialize;
+use serde_json::error::Category;
+use tokio::time::Instant;
+
+use crate::problem::Problem;
+
+/// How long a client may send nothing.
+pub const SILENCE: Duration = Duration::from_secs(30);
+
+/// The fewest bytes a second that a body may come at, once [`SILENCE`] has been waited for it in all.
+pub const SLOWEST: u64 = 1024;
+
+/// A body as it arrives, piece by piece.
+pub struct Arriving {
+    body: Body,
+    limit: u64,
+    announced: Option<u64>,
+    received: u64,
+    /// Time spent waiting for the client; not what was spent on the pieces in between.
+    waited: Duration,
+}
+
+impl Arriving {
+    /// Begins to read a body of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// `too-large` if more is announced already; `invalid-request` if the length is given twice.
+    pub fn new(headers: &HeaderMap, body: Body, limit: u64) -> Result<Self, Problem> {
+        let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+        let announced = lengths.next();
+        if lengths.next().is_some() {
+            return Err(
+                Problem::invalid("Content-Length", "the header `Content-Length` stands twice").close()
+            );
+        }
+        let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        Self { body, limit, announced, received: 0, waited: Duration::ZERO }.with_limit(limit)
+    }
+
+    /// Lowers the limit.
+    ///
+    /// # Errors
+    /// `too-large` if more is announced.
+    pub fn with_limit(mut self, limit: u64) -> Result<Self, Problem> {
+        self.limit = self.limit.min(limit);
+        if self.announced.is_some_and(|length| length > self.limit) {
+            return Err(too_large(self.limit));
+        }
+        Ok(self)
+    }
+
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// `too-large` beyond the limit; `request-timeout` if the client is too slow.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            let frame = match self.body.frame().now_or_never() {
+                Some(frame) => frame,
+                None => self.wait().await?,
+            };
+            let Some(frame) = frame else { return Ok(None) };
+            let frame = frame.map_err(|_| {
+                Problem::new(Code::InvalidRequest, "the connection failed before the end of the body").close()
+            })?;
+            let Ok(bytes) = frame.into_data() else { continue };
+            self.received += bytes.len() as u64;
+            if self.received > self.limit {
+                return Err(too_large(self.limit));
+            }
+            if self.waited > SILENCE && self.received < SLOWEST * self.waited.as_secs() {
+                return Err(too_slow());
+            }
+            if !bytes.is_empty() {
+                return Ok(Some(bytes));
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Result<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>, Problem> {
+        let start = Instant::now();
+        let frame = tokio::time::timeout(SILENCE, self.body.frame()).await.map_err(|_| too_slow())?;
+        self.waited += start.elapsed();
+        Ok(frame)
+    }
+
+    /// All bytes. Takes memory as they come, never by an announced length.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn all(mut self) -> Result<Bytes, Problem> {
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next().await? else { return Ok(first) };
+        let mut all = BytesMut::with_capacity(2 * (first.len() + second.len()));
+        all.extend_from_slice(&first);
+        all.extend_from_slice(&second);
+        while let Some(bytes) = self.next().await? {
+            all.extend_from_slice(&bytes);
+        }
+        Ok(all.freeze())
+    }
+}
+
+fn too_large(limit: u64) -> Problem {
+    Problem::new(Code::TooLarge, format!("the body is over the limit of {limit} bytes"))
+        .hint("send a digest, or stream the content as `application/octet-stream`")
+        .close()
+}
+
+fn too_slow() -> Problem {
+    Problem::new(Code::RequestTimeout, "the body came too slowly")
+        .hint("send at least 1 KiB a second; nothing was done")
+        .close()
+}
+
+/// Reads a JSON body whole, after checking its size and content type.
+///
+/// # Errors
+/// In this order: `too-large`, `unsupported-media-type`, then those of reading.
+pub async fn read_json(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes, Problem> {
+    let body = Arriving::new(headers, body, limit)?;
+    if !is_json(headers) {
+        return Err(unsupported("application/json"));
+    }
+    body.all().await
+}
+
+/// As [`read_json`], where a request may also have no body at all.
+///
+/// # Errors
+/// As [`read_json`].
+pub async fn read_json_or_nothing(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes, Problem> {
+    let body = Arriving::new(headers, body, limit)?;
+    if headers.contains_key(CONTENT_TYPE) && !is_json(headers) {
+        return Err(unsupported("application/json"));
+    }
+    body.all().await
+}
+
+/// A body of another content type than the route takes.
+pub fn unsupported(wanted: &str) -> Problem {
+    Problem::new(Code::UnsupportedMediaType, format!("the body is not `{wanted}`"))
+        .hint(format!("send it with `Content-Type: {wanted}`"))
+        .close()
+}
+
+/// Whether the body is said to be `application/json`.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    media_type(headers).is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+}
+
+/// Whether the body is said to be `application/octet-stream`.
+pub fn is_octets(headers: &HeaderMap) -> bool {
+    media_type(headers).is_some_and(|kind| kind.eq_ignore_ascii_case("application/octet-stream"))
+}
+
+/// The content type without its parameters; `None` if it is missing, unreadable or there twice.
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+    Some(value.split(';').next()?.trim_matches(|c| c == ' ' || c == '\t'))
+}
+
+/// Reads a document. Unknown and duplicate members are refused by `T`.
+///
+/// # Errors
+/// `malformed-json`, or `invalid-request` with the member at fault; neither quotes the body.
+pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| explain(bytes, &error))
+}
+
+fn explain(bytes: &[u8], error: &serde_json::Error) -> Problem {
+    let place = format!("line {} column {}", error.line(), error.column());
+    if error.classify() != Category::Data {
+        return Problem::new(Code::MalformedJson, format!("the body is not JSON: see {place}"));
+    }
+    let text = error.to_string();
+    if let Some((member, what)) = named_member(&text) {
+        return Problem::new(Code::InvalidRequest, format!("the member `{member}` {what}")).member(member);
+    }
+    // Of serde's message only the end is ours: before it may stand what the client wrote.
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let wanted = text.rsplit_once(", expected ").map_or("another value", |(_, wanted)| wanted);
+    match member_at(bytes, error.line(), error.column()) {
+        Some(member) => {
+            let detail = format!("the member `{member}` has the wrong form at {place}: expected {wanted}");
+            Problem::new(Code::InvalidRequest, detail).member(member)
+        }
+        None => Problem::new(Code::InvalidRequest, format!("wrong form at {place}: expected {wanted}")),
+    }
+}
+
+/// The member that a message of serde is about, and what is wrong with it.
+fn named_member(text: &str) -> Option<(String, &'static str)> {
+    let kinds = [
+        ("unknown field `", "is not known here"),
+        ("missing field `", "is missing"),
+        ("duplicate field `", "stands twice"),
+    ];
+    kinds.into_iter().find_map(|(start, what)| {
+        let member = text.strip_prefix(start)?.split('`').next()?;
+        Some((shorten(member), what))
+    })
+}
+
+/// The refusal of a query, from the message of the library that read it. Quotes no value.
+pub fn explain_query(message: &str) -> Problem {
+    // The message begins with what was tried, and then may name the parameter.
+    let text = message.strip_prefix("Failed to deserialize query string: ").unwrap_or(message);
+    if let Some((member, what)) = named_member(text) {
+        let detail = format!("the query parameter `{member}` {what}");
+        return Problem::new(Code::InvalidRequest, detail).member(member);
+    }
+    match text.split_once(": ") {
+        Some((member, _)) if member.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => {
+            let detail = format!("the query parameter `{member}` has the wrong form");
+            Problem::new(Code::InvalidRequest, detail).member(member.to_owned())
+        }
+        _ => Problem::new(Code::InvalidRequest, "the query cannot be read"),
+    }
+}
+
+fn shorten(member: &str) -> String {
+    member.chars().take(80).flat_map(char::escape_debug).collect()
+}
+
+/// The outermost member that the place `line`:`column` (both from 1, bytes) is in. Only for text that is
+/// JSON up to there.
+fn member_at(bytes: &[u8], line: usize, column: usize) -> Option<String> {
+    let start: usize =
+        bytes.split_inclusive(|b| *b == b'\n').take(line.checked_sub(1)?).map(<[u8]>::len).sum();
+    let before = bytes.get(..(start + column).min(bytes.len()))?;
+
+    let mut depth = 0usize;
+    let mut last_text: &[u8] = &[];
+    let mut member: Option<&[u8]> = None;
+    let mut at = 0;
+    while let Some(byte) = before.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b':' if depth == 1 => member = Some(last_text),
+            b'"' => {
+                let end = end_of_text(before, at + 1);
+                if depth == 1 {
+                    last_text = before.get(at + 1..end).unwrap_or_default();
+                }
+                at = end;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    let member: Cow<'_, str> = String::from_utf8_lossy(member?);
+    Some(shorten(&member))
+}
+
+/// Where the closing quote of the text that begins at `from` stands, or the end.
+fn end_of_text(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// Overwrites `bytes` if nobody else holds them: for bodies with a private key or a passphrase.
+pub fn wipe(bytes: Bytes) {
+    if let Ok(mut own) = bytes.try_into_mut() {
+        zeroize::Zeroize::zeroize(own.as_mut());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wire {
+        #[allow(dead_code, reason = "only read")]
+        name: String,
+        #[allow(dead_code, reason = "only read")]
+        passphrase: Option<String>,
+        #[allow(dead_code, reason = "only read")]
+        count: Option<u8>,
+    }
+
+    fn refusal(text: &str) -> serde_json::Value {
+        let problem = parse::<Wire>(text.as_bytes()).unwrap_err();
+        serde_json::to_value(problem.document(&"r".parse().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn text_that_is_not_json_is_malformed() {
+        for text in ["", "{", "nonsense", "{\"name\":\"a\"} x", "{\"name\":\"\u{1}\"}"] {
+            assert_eq!(refusal(text)["type"], "urn:countersign:problem:malformed-json", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_member_is_named_and_its_value_is_not_quoted() {
+        for (text, member) in [
+            (r#"{"name":"a","nam":1}"#, "nam"),
+            (r#"{}"#, "name"),
+            (r#"{"name":"a","name":"b"}"#, "name"),
+            (r#"{"name":7}"#, "name"),
+            ("{\"name\":\"\\\"}:{\",\n \"passphrase\": [\"secret, expected secret\"]}", "passphrase"),
+            (r#"{"name":"a","passphrase":4242}"#, "passphrase"),
+            (r#"{"name":"secret","count":"secret"}"#, "count"),
+        ] {
+            let problem = refusal(text);
+            assert_eq!(problem["type"], "urn:countersign:problem:invalid-request", "{text}");
+            assert_eq!(problem["member"], member, "{text}");
+            assert!(!problem.to_string().contains("secret"), "{problem}");
+            assert!(!problem.to_string().contains("4242"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_document_that_is_no_object_is_refused() {
+        assert_eq!(refusal("[1]")["status"], 400);
+        assert_eq!(refusal("\"x\"")["status"], 400);
+    }
+
+    #[test]
+    fn the_content_type_may_have_parameters_but_stands_once() {
+        let mut headers = HeaderMap::new();
+        assert!(!is_json(&headers));
+        headers.append(CONTENT_TYPE, "Application/JSON ; charset=utf-8".parse().unwrap());
+        assert!(is_json(&headers));
+        headers.append(CONTENT_TYPE, "application/json".parse().unwrap());
+        assert!(!is_json(&headers));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up_after_thirty_seconds() {
+        let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let start = Instant::now();
+        let problem = Arriving::new(&HeaderMap::new(), body, 10).unwrap().all().await.unwrap_err();
+        assert_eq!(problem.code(), Code::RequestTimeout);
+        assert_eq!(start.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_is_given_up_though_it_never_stops() {
+        let drops = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"drip")), ()))
+        });
+        let start = Instant::now();
+        let problem = Arriving::new(&HeaderMap::new(), Body::from_stream(drops), 1 << 20)
+            .unwrap()
+            .all()
+            .await
+            .unwrap_err();
+        assert_eq!(problem.code(), Code::RequestTimeout);
+        assert!(start.elapsed().as_secs() <= 40);
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_limit_is_refused_announced_or_not() {
+        let unannounced = Body::from_stream(futures_util::stream::iter(
+            [&b"12345"[..], b"67890", b"1"].map(|b| Ok::<_, std::io::Error>(Bytes::from_static(b))),
+        ));
+        let problem = Arriving::new(&HeaderMap::new(), unannounced, 10).unwrap().all().await.unwrap_err();
+        assert_eq!(problem.code(), Code::TooLarge);
+
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, "11".parse().unwrap());
+        let problem = Arriving::new(&headers, Body::empty(), 10).err().unwrap();
+        assert_eq!(problem.code(), Code::TooLarge);
+    }
+}

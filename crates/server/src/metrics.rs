@@ -1,0 +1,156 @@
+//! Metrics in the text form of Prometheus.
+
+use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use axum::extract::MatchedPath;
+use countersign_model::Scheme;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// What is counted.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Answered, Counter>,
+    duration: Histogram,
+    signatures: Family<Signed, Counter>,
+    log_entries: Gauge<u64, AtomicU64>,
+    ready: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answered {
+    method: &'static str,
+    route: Route,
+    status: u16,
+}
+
+/// The pattern of a path; `None` where no route matched.
+#[derive(Clone, Debug)]
+struct Route(Option<MatchedPath>);
+
+impl Route {
+    fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("none", MatchedPath::as_str)
+    }
+}
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Route {}
+
+impl Hash for Route {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl EncodeLabelValue for Route {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Signed {
+    scheme: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("countersign");
+        let requests = Family::default();
+        registry.register("http_requests", "Requests answered", requests.clone());
+        let duration = Histogram::new([0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]);
+        registry.register(
+            "http_request_duration_seconds",
+            "Time from a request's head to its answer's head",
+            duration.clone(),
+        );
+        let signatures = Family::default();
+        registry.register("signatures", "Signatures released", signatures.clone());
+        let log_entries = Gauge::default();
+        registry.register(
+            "log_entries",
+            "Entries that this node's log is known to have",
+            log_entries.clone(),
+        );
+        let ready = Gauge::default();
+        registry.register("ready", "1 if the server can do its work", ready.clone());
+        Self { registry, requests, duration, signatures, log_entries, ready }
+    }
+}
+
+impl Metrics {
+    /// Counts an answer.
+    pub fn answered(&self, method: &http::Method, route: Option<MatchedPath>, status: u16, took: Duration) {
+        let labels = Answered { method: known_method(method), route: Route(route), status };
+        self.requests.get_or_create(&labels).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts a signature, whose entry in the log is number `index`.
+    pub fn signed(&self, scheme: Scheme, index: u64) {
+        self.signatures.get_or_create(&Signed { scheme: scheme.as_str() }).inc();
+        self.log_entries.inner().fetch_max(index + 1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// The text form, with the state as it is now.
+    pub fn encode(&self, ready: bool, log_entries: Option<u64>) -> String {
+        self.ready.set(i64::from(ready));
+        if let Some(entries) = log_entries {
+            self.log_entries.inner().fetch_max(entries, std::sync::atomic::Ordering::Relaxed);
+        }
+        let mut out = String::with_capacity(4096);
+        if text::encode(&mut out, &self.registry).is_err() {
+            out.clear();
+            let _ = write!(out, "# the metrics could not be written");
+        }
+        out
+    }
+}
+
+/// A label from a closed set: a client must not be able to make new series.
+fn known_method(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_in_the_text() {
+        let metrics = Metrics::default();
+        metrics.answered(&http::Method::GET, None, 404, Duration::from_millis(2));
+        metrics.answered(&"BREW".parse().unwrap(), None, 405, Duration::ZERO);
+        metrics.signed(Scheme::Ed25519, 6);
+        let text = metrics.encode(true, Some(3));
+        for line in [
+            r#"countersign_http_requests_total{method="GET",route="none",status="404"} 1"#,
+            r#"countersign_http_requests_total{method="other",route="none",status="405"} 1"#,
+            r#"countersign_signatures_total{scheme="ed25519"} 1"#,
+            "countersign_log_entries 7",
+            "countersign_ready 1",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Families of endpoints, one folder or file each. They never import each other.
+
+use utoipa::OpenApi as _;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+
+pub mod log;
+pub mod native;
+pub mod process;
+
+/// All routes, and their description.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .merge(process::routes())
+        .merge(native::routes())
+        .merge(log::routes())
+}
+
+/// What the description says beside the routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Countersign",
+        description = "A self-hosted signing authority: keys that never leave, one signing path, and a log of \
+                       every signature. Refusals are `application/problem+json`.",
+        license(name = "Apache-2.0 OR MIT")
+    ),
+    paths(native::keys::pem, log::checkpoint, log::tile),
+    modifiers(&Credentials),
+    security(("token" = [])),
+    tags(
+        (name = "keys", description = "Make, import, list, retire, revoke and export keys"),
+        (name = "signing", description = "Sign and verify"),
+        (name = "principals", description = "Who may ask, and their tokens"),
+        (name = "policy", description = "Who may do what"),
+        (name = "log", description = "The signing log, with proofs"),
+        (name = "process", description = "Health, metrics and this description")
+    )
+)]
+struct Description;
+
+struct Credentials;
+
+impl utoipa::Modify for Credentials {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}

@@ -1,0 +1,13 @@
+//! The surfaces over HTTP: shape, connections, and the whole contract against a real key host.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on should say where")]
+
+mod connection;
+mod idempotency;
+mod log;
+mod native;
+mod process;
+mod serve;
+mod shape;
+mod signing;
+mod support;

@@ -1,0 +1,39 @@
+//! One fuzz target a parser: a plain function over bytes that must neither panic, nor loop, nor take memory
+//! by a number that it was told. Its assertions say what else holds for whatever is accepted.
+//!
+//! - A new target is a file in `targets/` with a function of the same name, a line in [`TARGETS`], and a
+//!   folder of seeds in `corpus/`.
+//! - `cargo test -p countersign-fuzz` replays the corpus and mutates it for `COUNTERSIGN_FUZZ_SECONDS`
+//!   (60), on the stable toolchain. An input that fails is kept under `target/fuzz-failures/`.
+//! - libFuzzer is run by hand on nightly: see `libfuzzer/README.md`.
+
+pub mod targets;
+
+/// A parser and what must hold for any input.
+pub type Target = fn(&[u8]);
+
+/// All targets by name. The name is also that of the target's file and of its folder of seeds.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("checkpoint", targets::checkpoint::checkpoint),
+    ("entry_bundle", targets::entry_bundle::entry_bundle),
+    ("file_name", targets::file_name::file_name),
+    ("keyhost_frame", targets::keyhost_frame::keyhost_frame),
+    ("log_entry", targets::log_entry::log_entry),
+    ("merkle_proof", targets::merkle_proof::merkle_proof),
+    ("note", targets::note::note),
+    ("note_verifier_key", targets::note_verifier_key::note_verifier_key),
+    ("pem_import", targets::pem_import::pem_import),
+    ("public_key_pem", targets::public_key_pem::public_key_pem),
+    ("sealed_blob", targets::sealed_blob::sealed_blob),
+    ("store_snapshot_line", targets::store_snapshot_line::store_snapshot_line),
+    ("strict_json", targets::strict_json::strict_json),
+    ("tag_file", targets::tag_file::tag_file),
+    ("tile_path", targets::tile_path::tile_path),
+    ("tlog_proof", targets::tlog_proof::tlog_proof),
+    ("token", targets::token::token),
+];
+
+/// The target of this name.
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
+}
