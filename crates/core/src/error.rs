@@ -307,7 +307,7 @@ impl From<DigestError> for Error {
     }
 }
 
-/// Refusals that name no key; [`Error::of_host`] names it where there is one.
+/// Refusals that name no key.
 impl From<HostError> for Error {
     fn from(error: HostError) -> Self {
         match error {

@@ -128,7 +128,12 @@ pub async fn entry(
     index: u64,
 ) -> Result<EntryDocument, Error> {
     pipeline::authorise(ctx, caller, Action::LogRead, &Resource::log(origin.as_str()))?;
-    let (size, note) = head_of(ctx, origin).await?;
+    let (mut size, mut note) = head_of(ctx, origin).await?;
+    if index >= size && *origin == ctx.node {
+        // The head may be an old one, kept while the key host is away: then we cannot tell.
+        let head = fresh_head(ctx).await?;
+        (size, note) = (head.size, head.note.clone());
+    }
     let Some(bundle) = BundleId::holding(index, size) else {
         return Err(Error::NotFound(format!("entry {index} in log `{origin}`, which has {size}")));
     };

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::log;
 use crate::pipeline::{self, Logged};
-use crate::snapshot::{CurrentPolicy, Snapshot};
+use crate::snapshot::{CurrentPolicy, Snapshot, implied_roles};
 
 /// The policy in force, as the API gives it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -289,7 +289,10 @@ fn denied(
     let (action, resource) = asked(&entry)?;
     let of_surface;
     let (judged, roles) = if entry.surface.judges_people() {
-        (&entry.principal, roles.get(&entry.principal).cloned().unwrap_or_else(|| implied(&entry.principal)))
+        (
+            &entry.principal,
+            roles.get(&entry.principal).cloned().unwrap_or_else(|| implied_roles(&entry.principal)),
+        )
     } else {
         of_surface = PrincipalName::surface(entry.surface);
         (&of_surface, Vec::new())
@@ -319,11 +322,6 @@ fn denied(
         format: entry.format,
         scheme: entry.scheme,
     })
-}
-
-fn implied(principal: &PrincipalName) -> Vec<Name> {
-    let appliance = principal.as_str().starts_with("balena:");
-    if appliance { vec!["appliance".parse().expect("a constant name")] } else { Vec::new() }
 }
 
 /// The question that a logged request was. `None` for what the system does by itself.

@@ -180,12 +180,17 @@ impl Snapshot {
 
     /// The roles of `principal`: those of its record, or those that its realm implies.
     pub(crate) fn roles_of(&self, principal: &PrincipalName) -> Option<Vec<Name>> {
-        match principal.as_str().split_once(':') {
-            None => self.principals.get(principal).map(|p| p.roles.clone()),
-            Some(("balena", _)) => Some(vec!["appliance".parse().expect("a constant name")]),
-            Some(_) => Some(Vec::new()),
+        match principal.as_str().contains(':') {
+            false => self.principals.get(principal).map(|p| p.roles.clone()),
+            true => Some(implied_roles(principal)),
         }
     }
+}
+
+/// The roles of a principal that a surface vouches for: whom balenaCloud lets in may use the appliance.
+pub(crate) fn implied_roles(principal: &PrincipalName) -> Vec<Name> {
+    let appliance = principal.as_str().starts_with("balena:");
+    if appliance { vec!["appliance".parse().expect("a constant name")] } else { Vec::new() }
 }
 
 impl TokenEntry {

@@ -58,7 +58,13 @@ impl App {
         let description = openapi.to_json().unwrap_or_default();
         let _ = self.openapi.set(description.into());
         let ctx = self.ctx.clone();
-        Front::new(router.with_state(self.clone()), Arc::clone(&self.metrics), move || ctx.request_id())
+        let router = router.with_state(self.clone());
+        let mut front = Front::new(router, Arc::clone(&self.metrics), move || ctx.request_id());
+        if !self.config.native.enabled {
+            let others: Router<Self> = surfaces::routes_but_native().into();
+            front.for_network = around(others.with_state(self.clone()));
+        }
+        front
     }
 }
 
@@ -96,6 +102,8 @@ impl std::ops::Deref for Meta {
 #[derive(Clone)]
 pub struct Front {
     router: Router,
+    /// What the network reaches: the same, but for surfaces that are switched off.
+    for_network: Router,
     metrics: Arc<Metrics>,
     new_id: Arc<dyn Fn() -> RequestId + Send + Sync>,
 }
@@ -107,9 +115,8 @@ impl Front {
         metrics: Arc<Metrics>,
         new_id: impl Fn() -> RequestId + Send + Sync + 'static,
     ) -> Self {
-        let router =
-            router.method_not_allowed_fallback(method_not_allowed).layer(NoteRoute).fallback(no_route);
-        Self { router, metrics, new_id: Arc::new(new_id) }
+        let router = around(router);
+        Self { for_network: router.clone(), router, metrics, new_id: Arc::new(new_id) }
     }
 
     /// Answers one request.
@@ -122,7 +129,8 @@ impl Front {
         let meta = Meta(Arc::new(MetaParts { request_id, peer, route: OnceLock::new() }));
         request.extensions_mut().insert(meta.clone());
 
-        let answer = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind().await;
+        let router = if peer == Peer::Control { &self.router } else { &self.for_network };
+        let answer = AssertUnwindSafe(router.clone().call(request)).catch_unwind().await;
         let response = match answer {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
@@ -172,6 +180,11 @@ impl Front {
     pub fn new_request_id(&self) -> RequestId {
         (self.new_id)()
     }
+}
+
+/// Adds what holds for every route.
+fn around(router: Router) -> Router {
+    router.method_not_allowed_fallback(method_not_allowed).layer(NoteRoute).fallback(no_route)
 }
 
 /// Names one request, in requests and answers.

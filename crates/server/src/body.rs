@@ -12,6 +12,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde_json::error::Category;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::problem::Problem;
@@ -106,10 +107,47 @@ impl Arriving {
         let mut all = BytesMut::with_capacity(2 * (first.len() + second.len()));
         all.extend_from_slice(&first);
         all.extend_from_slice(&second);
+        let most = self.announced.map_or(self.limit, |announced| announced.min(self.limit));
+        let mut place = None;
         while let Some(bytes) = self.next().await? {
             all.extend_from_slice(&bytes);
+            if all.len() > SMALL && place.is_none() {
+                place = Some(Self::place(most).await?);
+            }
         }
-        Ok(all.freeze())
+        let bytes = all.freeze();
+        Ok(match place {
+            None => bytes,
+            Some(place) => Bytes::from_owner(Large { bytes, _place: place }),
+        })
+    }
+
+    /// Waits until there is memory for `most` bytes, all that may come. It is taken at once, before more is read, so that
+    /// bodies that are half there never wait for each other.
+    async fn place(most: u64) -> Result<SemaphorePermit<'static>, Problem> {
+        let mib = u32::try_from(most.div_ceil(1 << 20)).unwrap_or(LARGE_MIB).min(LARGE_MIB);
+        let closed = |_| Problem::new(Code::Internal, "the server ends");
+        LARGE.acquire_many(mib).await.map_err(closed)
+    }
+}
+
+/// Bodies up to this many bytes are held without asking.
+const SMALL: usize = 128 << 10;
+
+/// All larger bodies that are held at a time, in MiB: many clients together must not take all memory.
+const LARGE_MIB: u32 = 512;
+
+static LARGE: Semaphore = Semaphore::const_new(LARGE_MIB as usize);
+
+/// A large body, and its place among those held.
+struct Large {
+    bytes: Bytes,
+    _place: SemaphorePermit<'static>,
+}
+
+impl AsRef<[u8]> for Large {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -372,6 +410,23 @@ mod tests {
             .unwrap_err();
         assert_eq!(problem.code(), Code::RequestTimeout);
         assert!(start.elapsed().as_secs() <= 40);
+    }
+
+    #[tokio::test]
+    async fn large_bodies_wait_until_there_is_memory_for_them() {
+        let large = |mib: usize| {
+            let chunk = || Ok::<_, std::io::Error>(Bytes::from(vec![0; 1 << 20]));
+            let body = Body::from_stream(futures_util::stream::iter((0..mib).map(move |_| chunk())));
+            // How much will come is not said, so it counts as the limit.
+            Arriving::new(&HeaderMap::new(), body, 256 << 20).unwrap().all()
+        };
+        let first = large(3).await.unwrap();
+        let _second = large(3).await.unwrap();
+        let third = large(3);
+        tokio::pin!(third);
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut third).await.is_err());
+        drop(first);
+        assert_eq!(third.await.unwrap().len(), 3 << 20);
     }
 
     #[tokio::test]

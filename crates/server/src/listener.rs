@@ -164,6 +164,7 @@ where
     let mut stopping = false;
     let ended = loop {
         tokio::select! {
+            biased;
             ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;

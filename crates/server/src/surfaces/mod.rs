@@ -18,6 +18,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(log::routes())
 }
 
+/// The routes that are left where the native surface is switched off.
+pub fn routes_but_native() -> OpenApiRouter<App> {
+    OpenApiRouter::default().merge(process::routes()).merge(log::routes())
+}
+
 /// What the description says beside the routes.
 #[derive(utoipa::OpenApi)]
 #[openapi(

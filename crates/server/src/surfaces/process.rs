@@ -40,7 +40,7 @@ fn answer(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Resp
     responses((status = 200, body = String, content_type = "text/plain"))
 )]
 pub async fn healthz() -> Response {
-    answer(StatusCode::OK, "text/plain; charset=utf-8", "ok\n")
+    answer(StatusCode::OK, "text/plain; charset=utf-8", "ok")
 }
 
 /// Whether the server can do its work.

@@ -94,3 +94,12 @@ async fn the_seal_is_unlocked_over_the_control_socket_only_and_when_it_waits() {
     }
     panic!("it did not become ready");
 }
+
+#[tokio::test]
+async fn a_surface_that_is_switched_off_answers_on_the_control_socket_only() {
+    let house = House::with("[native]\nenabled = false").await;
+    house.ask("GET", "/countersign/v1/whoami").send().await.refused(404, "not-found");
+    house.ask_as_nobody("GET", "/healthz").send().await.expect(200);
+    house.ask_as_nobody("GET", "/countersign/v1/whoami").over_control().send().await.expect(200);
+    house.close().await;
+}

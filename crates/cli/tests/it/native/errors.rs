@@ -143,7 +143,7 @@ async fn when_the_key_host_is_killed_requests_may_be_repeated_and_nothing_is_mis
     }
     assert!(retried > 0 && held.len() > 100, "{retried} retries, {} signatures", held.len());
     for _ in 0..200 {
-        if server.get("/log").await.unwrap().status == 200 {
+        if server.send(server.anonymous("GET", "/readyz")).await.unwrap().status == 200 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
