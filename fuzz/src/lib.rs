@@ -14,17 +14,21 @@ pub type Target = fn(&[u8]);
 
 /// All targets by name. The name is also that of the target's file and of its folder of seeds.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("backup_records", targets::backup_records::backup_records),
     ("checkpoint", targets::checkpoint::checkpoint),
+    ("credentials", targets::credentials::credentials),
     ("entry_bundle", targets::entry_bundle::entry_bundle),
     ("file_name", targets::file_name::file_name),
     ("keyhost_frame", targets::keyhost_frame::keyhost_frame),
     ("log_entry", targets::log_entry::log_entry),
     ("merkle_proof", targets::merkle_proof::merkle_proof),
+    ("native_document", targets::native_document::native_document),
     ("note", targets::note::note),
     ("note_verifier_key", targets::note_verifier_key::note_verifier_key),
     ("pem_import", targets::pem_import::pem_import),
     ("public_key_pem", targets::public_key_pem::public_key_pem),
     ("sealed_blob", targets::sealed_blob::sealed_blob),
+    ("server_config", targets::server_config::server_config),
     ("store_snapshot_line", targets::store_snapshot_line::store_snapshot_line),
     ("strict_json", targets::strict_json::strict_json),
     ("tag_file", targets::tag_file::tag_file),

@@ -31,6 +31,7 @@ pub struct Inner {
     pub(crate) node: Name,
     pub(crate) data: PathBuf,
     pub(crate) limits: Limits,
+    pub(crate) front_sandbox: Vec<String>,
     pub(crate) cache: Cache,
     /// Held from a write to the database until the cache has it, and while the cache is reloaded, so that
     /// a reload never puts back what was just taken away.
@@ -118,6 +119,11 @@ impl Context {
     /// What is limited.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// What this process gave up when it was confined: a line each, starting with `ok` or `warning`.
+    pub fn front_sandbox(&self) -> &[String] {
+        &self.front_sandbox
     }
 
     /// The database.

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use countersign_keyhost::client::{KeyHost, Launch, Status};
+use countersign_keyhost::client::{Guardian, KeyHost, Launch, Status};
+use countersign_keyhost::sandbox;
 use countersign_keyhost::seal::SealSource;
 use countersign_keyhost::wire::HostError;
 use countersign_model::entry::Op;
@@ -141,80 +142,145 @@ impl StartError {
     }
 }
 
-/// Opens a deployment: takes the data directory, brings the database up to date, starts the key host, and
-/// at the first start makes the principal `admin` with its token in `DATA/admin.token`.
+/// A data directory that is ours, with a key host starting in it: what comes before there are threads.
+///
+/// The front confines itself between [`prepare`] and [`Prepared::open`]: landlock binds the thread that asks
+/// for it and those that it starts later.
+pub struct Prepared {
+    data: PathBuf,
+    lock: File,
+    node: Name,
+    database: String,
+    passphrase: Option<Secret>,
+    limits: Limits,
+    guardian: Guardian,
+    sandbox: Vec<String>,
+}
+
+/// Takes the data directory, makes what is missing in it, and starts the key host. Does not wait for it.
 ///
 /// # Errors
 /// [`StartError`]; nothing is left running.
-pub async fn open(options: OpenOptions) -> Result<Context, StartError> {
-    let data = options.data;
-    make_directories(&data)?;
+pub fn prepare(options: OpenOptions) -> Result<Prepared, StartError> {
+    make_directories(&options.data)?;
+    // One spelling of the path for both processes, whatever directory they are in.
+    let data = options.data.canonicalize().map_err(file("find", &options.data))?;
     let lock = take_lock(&data)?;
     if data.join(RESTORING).exists() {
         return Err(StartError::HalfRestored(data));
     }
     let node = node_name(&data, options.node)?;
-
-    let store = Store::open(&StoreConfig::new(database_url(&data, options.database))).await?;
-    let home =
-        StoreHome { store: store.clone(), node: node.clone(), passphrase: Mutex::new(options.passphrase) };
+    let database = database_url(&data, options.database);
     let launch =
         Launch { program: options.program, data: data.clone(), seal: options.seal, workers: options.workers };
-    // The generation before the load: a change in between is read twice rather than missed.
-    let generation = store.generation().await?;
-    let snapshot = Snapshot::load(&store, Clock::now(&SystemClock), None).await?;
-    let key_host = KeyHost::start(launch, Arc::new(home)).await?;
-
-    let ctx =
-        match assemble(&data, lock, node, &store, key_host.clone(), generation, snapshot, options.limits) {
-            Ok(ctx) => ctx,
-            Err(error) => {
-                key_host.stop().await;
-                return Err(error.into());
-            }
-        };
-    // A locked key host waits for its passphrase: the first steps follow when it has it.
-    if ctx.key_host.status() != Status::Down(HostError::Locked)
-        && let Err(error) = begin_work(&ctx).await
-    {
-        ctx.key_host.stop().await;
-        return Err(error);
-    }
-    ctx.start_tasks();
-    Ok(ctx)
+    let guardian = Guardian::spawn(launch)?;
+    Ok(Prepared {
+        data,
+        lock,
+        node,
+        database,
+        passphrase: options.passphrase,
+        limits: options.limits,
+        guardian,
+        sandbox: vec!["warning: this process is not confined".into()],
+    })
 }
 
-#[allow(clippy::too_many_arguments, reason = "called once, with the parts that `open` made")]
-fn assemble(
-    data: &Path,
+/// Opens a deployment: [`prepare`] and [`Prepared::open`] in one, for processes that do not confine
+/// themselves.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub async fn open(options: OpenOptions) -> Result<Context, StartError> {
+    prepare(options)?.open().await
+}
+
+impl Prepared {
+    /// Whether this directory was served before. What the first start makes beside the directories of
+    /// `DATA` cannot be made by a confined process.
+    pub fn has_begun(&self) -> bool {
+        self.data.join(BEGUN).exists()
+    }
+
+    /// Gives up this thread's access to the keys' directory and to writing the log, and that of all
+    /// threads that it starts from now on. Best effort: [`Context::front_sandbox`] says what came of it.
+    pub fn confine(&mut self) {
+        let (host, log) = (self.data.join("host"), self.data.join("log"));
+        self.sandbox.clear();
+        sandbox::confine_front(&host, &log, &self.data, &mut self.sandbox);
+    }
+
+    /// Brings the database up to date, waits for the key host, and at the first start makes the principal
+    /// `admin` with its token in `DATA/admin.token`.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn open(self) -> Result<Context, StartError> {
+        let Self { data, lock, node, database, passphrase, limits, guardian, sandbox } = self;
+        let store = Store::open(&StoreConfig::new(database)).await?;
+        let home = StoreHome { store: store.clone(), node: node.clone(), passphrase: Mutex::new(passphrase) };
+        // The generation before the load: a change in between is read twice rather than missed.
+        let generation = store.generation().await?;
+        let snapshot = Snapshot::load(&store, Clock::now(&SystemClock), None).await?;
+        let key_host = KeyHost::connect(guardian, Arc::new(home)).await?;
+        let parts = Parts { data, lock, node, store, key_host, generation, snapshot, limits, sandbox };
+        let key_host = parts.key_host.clone();
+        match parts.assemble().await {
+            Ok(ctx) => Ok(ctx),
+            Err(error) => {
+                key_host.stop().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What a [`Context`] is made of.
+struct Parts {
+    data: PathBuf,
     lock: File,
     node: Name,
-    store: &Store,
+    store: Store,
     key_host: KeyHost,
     generation: i64,
     snapshot: Snapshot,
     limits: Limits,
-) -> Result<Context, Error> {
-    Ok(Context::new(Inner {
-        store: store.clone(),
-        shared: store.kind() == EngineKind::Postgres,
-        key_host,
-        clock: Arc::new(SystemClock),
-        node,
-        data: data.to_owned(),
-        limits,
-        cache: Cache::new(snapshot),
-        writing: tokio::sync::Mutex::new(()),
-        generation: AtomicI64::new(generation),
-        stale: AtomicBool::new(false),
-        control: Arc::new(owner()),
-        request_ids: RequestIds::new()?,
-        log: LogState::default(),
-        begun: AtomicBool::new(false),
-        tasks: Mutex::new(Vec::new()),
-        _lock: lock,
-    }))
+    sandbox: Vec<String>,
 }
+
+impl Parts {
+    async fn assemble(self) -> Result<Context, StartError> {
+        let ctx = Context::new(Inner {
+            shared: self.store.kind() == EngineKind::Postgres,
+            store: self.store,
+            key_host: self.key_host,
+            clock: Arc::new(SystemClock),
+            node: self.node,
+            data: self.data,
+            limits: self.limits,
+            front_sandbox: self.sandbox,
+            cache: Cache::new(self.snapshot),
+            writing: tokio::sync::Mutex::new(()),
+            generation: AtomicI64::new(self.generation),
+            stale: AtomicBool::new(false),
+            control: Arc::new(owner()),
+            request_ids: RequestIds::new()?,
+            log: LogState::default(),
+            begun: AtomicBool::new(false),
+            tasks: Mutex::new(Vec::new()),
+            _lock: self.lock,
+        });
+        // A locked key host waits for its passphrase: the first steps follow when it has it.
+        if ctx.key_host.status() != Status::Down(HostError::Locked) {
+            begin_work(&ctx).await?;
+        }
+        ctx.start_tasks();
+        Ok(ctx)
+    }
+}
+
+/// Marks a directory that was served once.
+const BEGUN: &str = "run/begun";
 
 /// What must be in the log and in the database before the first request.
 pub(crate) async fn begin_work(ctx: &Context) -> Result<(), StartError> {
@@ -225,6 +291,10 @@ pub(crate) async fn begin_work(ctx: &Context) -> Result<(), StartError> {
     let _ = ctx.log.verifier_key.set(welcome.verifier_key);
     continue_log(ctx).await?;
     first_start(ctx).await?;
+    let begun = ctx.data.join(BEGUN);
+    if !begun.exists() {
+        write_durably(&begun, b"", 0o600)?;
+    }
     log::record_head(ctx).await?;
     ctx.begun.store(true, Ordering::Release);
     Ok(())

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use countersign_core::{Caller, Code};
 use countersign_model::Surface;
 use countersign_model::name::BadName;
+use http::HeaderValue;
+use http::header::CACHE_CONTROL;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -125,7 +127,9 @@ impl<T: Send + 'static> Call<T> {
             let why = "this answer is shown once: it cannot be kept for an `Idempotency-Key`";
             return Err(Problem::invalid("Idempotency-Key", why).hint("leave the header out"));
         }
-        self.once(app, work).await
+        let mut response = self.once(app, work).await?;
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
     }
 }
 

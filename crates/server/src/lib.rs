@@ -98,6 +98,9 @@ pub enum ServeError {
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
+    /// There are no threads to be had.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(io::Error),
     /// The guardian of the key host died while the server ran.
     #[error("the guardian of the key host is gone")]
     GuardianGone,
@@ -116,7 +119,7 @@ impl ServeError {
                     .into()
             }
             Self::GuardianGone => "start the server again: no signature is lost".into(),
-            Self::Signals(_) => return None,
+            Self::Signals(_) | Self::Runtime(_) => return None,
         })
     }
 }
@@ -129,25 +132,43 @@ const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
 
 /// Serves a data directory until SIGTERM or SIGINT, then finishes what was accepted.
 ///
-/// Prints nothing: it writes to the log, and when it listens the address to `DATA/run/address`.
+/// To be called by a process that has no threads yet: between starting the key host and starting its own
+/// threads it gives up what it does not need. Prints nothing: it writes to the log, and when it listens the
+/// address to `DATA/run/address`.
 ///
 /// # Errors
 /// [`ServeError`] if it cannot start, and if the key host's guardian dies.
-pub async fn run(options: ServeOptions) -> Result<(), ServeError> {
+pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     let mut config = Config::load(&options.data, options.config.as_deref())?;
     config.listen = options.listen.unwrap_or(config.listen);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     let certificate = load_certificate(&options.data, &config)?.map(Arc::new);
-    let signals = Signals::new().map_err(ServeError::Signals)?;
+    let open = |passphrase| open_options(&options.data, &config, passphrase, options.program.clone());
 
-    let ctx =
-        startup::open(open_options(&options.data, &config, options.passphrase, options.program)).await?;
-    let served = serve(&ctx, config, certificate, signals).await;
-    ctx.shutdown().await;
-    tracing::info!("stopped");
-    served
+    let mut prepared = startup::prepare(open(options.passphrase.clone()))?;
+    if !prepared.has_begun() {
+        // The first start writes beside the directories that a confined process can write to.
+        runtime()?.block_on(async { Ok::<_, StartError>(prepared.open().await?.shutdown().await) })?;
+        prepared = startup::prepare(open(options.passphrase.clone()))?;
+    }
+    // Still not, if the key host waits for its passphrase: the next start is confined.
+    if prepared.has_begun() {
+        prepared.confine();
+    }
+    runtime()?.block_on(async {
+        let signals = Signals::new().map_err(ServeError::Signals)?;
+        let ctx = prepared.open().await?;
+        let served = serve(&ctx, config, certificate, signals).await;
+        ctx.shutdown().await;
+        tracing::info!("stopped");
+        served
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, ServeError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)
 }
 
 async fn serve(

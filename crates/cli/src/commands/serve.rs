@@ -42,11 +42,7 @@ pub fn run(context: &Context, options: &Serve) -> Result<Outcome, Failure> {
     serve.listen = listen;
     serve.config = options.config.clone();
     serve.passphrase = typed_passphrase(data, options.config.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::unknown(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(countersign_server::run(serve)).map_err(|error| failure(&error))?;
+    countersign_server::run(serve).map_err(|error| failure(&error))?;
     Ok(Outcome::Done)
 }
 

@@ -190,6 +190,7 @@ async fn a_token_narrows_and_expires_as_it_was_made() {
         assert_eq!(problem.refused(400, "invalid-request")["member"], "expires");
     }
     let default = house.ask("POST", path).send().await;
+    assert_eq!(default.header("cache-control"), "no-store");
     let made: wire::TokenMade = serde_json::from_value(default.expect(201)).unwrap();
     assert!(made.expires.is_some());
 

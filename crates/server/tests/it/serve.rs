@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use countersign_server::{ServeError, ServeOptions, local, run};
+use countersign_server::{ServeError, ServeOptions, local};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -16,6 +16,13 @@ fn options(data: &Path) -> ServeOptions {
     options.listen = Some("127.0.0.1:0".parse().unwrap());
     options.program = Some(key_host());
     options
+}
+
+/// On a thread of its own: the server confines the thread that runs it.
+async fn run(options: ServeOptions) -> Result<(), ServeError> {
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || answer.send(countersign_server::run(options)));
+    answered.await.unwrap()
 }
 
 async fn address(data: &Path) -> String {
