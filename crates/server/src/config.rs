@@ -514,6 +514,16 @@ impl Config {
         let mut warnings: Vec<String> = present
             .map(|(name, _)| format!("`[{name}]` has no effect: this version does not have that surface"))
             .collect();
+        if let Some(Tls { certificate, key }) = &self.tls
+            && [certificate, key].into_iter().any(|path| path.parent() == Some(Path::new("")))
+        {
+            // The confined server reaches what is there when it starts, and all that is in directories.
+            warnings.push(
+                "`[tls]` names a file directly in the data directory: it is read at the start only, because \
+                 the confined server cannot open a new one there; put both in a directory of their own"
+                    .into(),
+            );
+        }
         if self.tls.is_none() && !self.listen.ip().is_loopback() {
             warnings.push(format!(
                 "plain HTTP on `{}`: tokens pass unencrypted; set `[tls]` or put a proxy before it",
@@ -630,8 +640,8 @@ mod tests {
         [metrics]
         public = false
         [tls]
-        certificate = "cert.pem"
-        key = "key.pem"
+        certificate = "tls/cert.pem"
+        key = "tls/key.pem"
         [appliance]
         authenticator = "tokens"
         [collections]
@@ -702,6 +712,13 @@ mod tests {
             assert!(error.to_string().contains(named), "{text}: {error}");
             assert!(!error.hint().is_empty());
         }
+    }
+
+    #[test]
+    fn a_certificate_that_could_not_be_read_again_is_warned_of() {
+        let warnings = |text: &str| Config::parse(text).unwrap().warnings().len();
+        assert_eq!(warnings("[tls]\ncertificate = \"cert.pem\"\nkey = \"tls/key.pem\""), 1);
+        assert_eq!(warnings("[tls]\ncertificate = \"tls/cert.pem\"\nkey = \"/etc/tls/key.pem\""), 0);
     }
 
     #[test]

@@ -150,7 +150,10 @@ pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     let mut prepared = startup::prepare(open(options.passphrase.clone()))?;
     if !prepared.has_begun() {
         // The first start writes beside the directories that a confined process can write to.
-        runtime()?.block_on(async { Ok::<_, StartError>(prepared.open().await?.shutdown().await) })?;
+        runtime()?.block_on(async {
+            prepared.open().await?.shutdown().await;
+            Ok::<_, StartError>(())
+        })?;
         prepared = startup::prepare(open(options.passphrase.clone()))?;
     }
     // Still not, if the key host waits for its passphrase: the next start is confined.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod command_line;
+mod faults;
 mod native;
 mod openssl;
 mod server;

@@ -76,8 +76,8 @@ pub enum BackupError {
     /// There is something already where it should go.
     #[error("the directory `{}` is not empty", .0.display())]
     NotEmpty(PathBuf),
-    /// A file of the new directory cannot be written.
-    #[error("cannot write `{}`: {source}", path.display())]
+    /// A file of the data directory cannot be read or written.
+    #[error("cannot use `{}`: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -195,34 +195,49 @@ pub async fn create<W: Write + Send + 'static>(
         verifier_key: log::verifier_key(ctx).to_owned(),
     };
 
-    let (salt, prefix) = (random::bytes()?, random::bytes()?);
-    let cipher = beside(move || Header::new(&salt, &prefix).cipher(&passphrase.0)).await?;
-    let mut writer = BackupWriter { out: SealedWriter::new(out, cipher)?, count: 0 };
-    writer.add(&Record::Manifest(json(&manifest)?))?;
-    for data_key in &data_keys {
-        writer.add(&Record::DataKey(json(data_key)?))?;
-    }
-    for line in first_lines {
-        writer.add(&Record::Line(line))?;
-    }
-    while let Some(line) = export.next_line().await? {
-        writer.add(&Record::Line(line))?;
-    }
     // Logs that this one continues are kept here, too.
     let kept = |head: &LogHead| ctx.data.join("log").join(&head.origin).is_dir();
     let heads = ctx.store.log_heads().await?.into_iter();
     let mut logs: Vec<(String, u64)> = heads.filter(kept).map(|head| (head.origin, head.size)).collect();
     logs.retain(|(origin, _)| origin != ctx.node.as_str());
     logs.push((ctx.node.to_string(), head.size));
+
+    let mut first = vec![Record::Manifest(json(&manifest)?)];
+    for data_key in &data_keys {
+        first.push(Record::DataKey(json(data_key)?));
+    }
+    first.extend(first_lines.into_iter().map(Record::Line));
+    let header = Header::new(&random::bytes()?, &random::bytes()?);
+    let (sender, records) = mpsc::channel(64);
     let data = ctx.data.clone();
-    let out = beside(move || {
+    // `out` may block: it is written to beside the threads that serve requests.
+    let writing = tokio::task::spawn_blocking(move || {
+        let cipher = header.cipher(&passphrase.0)?;
+        let mut writer = BackupWriter { out: SealedWriter::new(out, cipher)?, count: 0 };
+        first.iter().try_for_each(|record| writer.add(record))?;
+        writer.add_received(records)?;
         writer.add_config(&data)?;
         for (origin, size) in logs {
             writer.add_log(&data, &origin, size)?;
         }
         writer.finish()
-    })
-    .await?;
+    });
+    let sent = async {
+        while let Some(line) = export.next_line().await? {
+            // The writer gave up, and says why.
+            if sender.send(Ok(Record::Line(line))).await.is_err() {
+                break;
+            }
+        }
+        Ok::<_, StoreError>(())
+    }
+    .await;
+    if let Err(error) = sent {
+        // Without this a writer that has less than everything would finish its file.
+        let _ = sender.send(Err(error.into())).await;
+    }
+    drop(sender);
+    let out = writing.await.map_err(|_| Error::Internal("writing was cut short".into()))??;
     Ok((manifest, out))
 }
 
@@ -244,6 +259,16 @@ impl<W: Write> BackupWriter<W> {
     fn add(&mut self, record: &Record) -> Result<(), BackupError> {
         self.count += 1;
         self.out.write(&Zeroizing::new(record.to_bytes()?))
+    }
+
+    fn add_received(
+        &mut self,
+        mut records: mpsc::Receiver<Result<Record, BackupError>>,
+    ) -> Result<(), BackupError> {
+        while let Some(record) = records.blocking_recv() {
+            self.add(&record?)?;
+        }
+        Ok(())
     }
 
     fn add_config(&mut self, data: &Path) -> Result<(), BackupError> {
@@ -307,6 +332,41 @@ pub struct RestoreOptions {
     pub seal: RestoredSeal,
     /// The name of the restored node, which must be a new one; `None`: a random name.
     pub node: Option<Name>,
+    /// The configuration, in the place of the one in the backup.
+    pub config: Option<Vec<u8>>,
+}
+
+/// What a backup says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// What it is of.
+    pub manifest: Manifest,
+    /// The configuration of the deployment, if it had one.
+    pub config: Option<Vec<u8>>,
+    /// Records in it: rows, files and the like.
+    pub records: u64,
+}
+
+/// Reads a backup to its end without restoring it: shows that the passphrase is right, and that nothing
+/// was cut off or changed. Blocks.
+///
+/// # Errors
+/// [`BackupError`].
+pub fn read(passphrase: &Secret, source: impl Read) -> Result<Contents, BackupError> {
+    let mut source = io::BufReader::new(source);
+    let cipher = Header::read(&mut source)?.cipher(&passphrase.0)?;
+    let mut records = Records::new(SealedReader::new(source, cipher));
+    let (mut manifest, mut config, mut count) = (None, None, 0);
+    while let Some(record) = records.next_record()? {
+        count += 1;
+        match record {
+            Record::Manifest(bytes) => manifest = Some(read_manifest(&bytes)?),
+            Record::File { path, content } if path == CONFIG => config = Some(content),
+            Record::File { .. } | Record::DataKey(_) | Record::Line(_) => {}
+        }
+    }
+    let manifest = manifest.ok_or(BackupError::Damaged("the manifest"))?;
+    Ok(Contents { manifest, config, records: count })
 }
 
 /// What was restored.
@@ -346,7 +406,7 @@ pub async fn restore<R: Read + Send + 'static>(
     let secret = passphrase.clone();
     let (sender, mut received) = mpsc::channel(8);
     let reading = tokio::task::spawn_blocking(move || read_records(source, &secret, &sender));
-    let mut taken = Taken::default();
+    let mut taken = Taken { config: options.config, ..Taken::default() };
     let mut import = store.import().await?;
     while let Some(record) = received.recv().await {
         match record {
@@ -357,6 +417,9 @@ pub async fn restore<R: Read + Send + 'static>(
     reading.await.map_err(|_| Error::Internal("reading was cut short".into()))??;
     let rows = import.finish().await?;
 
+    if let Some(content) = taken.config.take() {
+        taken.write(data.join(CONFIG), &content)?;
+    }
     let manifest = taken.manifest.ok_or(BackupError::Damaged("the manifest"))?;
     let node = match options.node {
         Some(node) if node == manifest.origin => {
@@ -398,6 +461,8 @@ fn read_records(
 /// What was read beside the database.
 #[derive(Default)]
 struct Taken {
+    /// What is to be the configuration instead of the one in the backup.
+    config: Option<Vec<u8>>,
     manifest: Option<Manifest>,
     data_keys: Vec<WrappedDataKey>,
     files: u64,
@@ -413,15 +478,18 @@ impl Taken {
                 let key = serde_json::from_slice(&bytes).map_err(|_| BackupError::Damaged("a data key"))?;
                 self.data_keys.push(key);
             }
-            Record::File { path, content } => {
-                let path = data.join(safe_path(&path)?);
-                write_file(&path, &content).map_err(|source| BackupError::File { path, source })?;
-                self.files += 1;
-            }
+            Record::File { path, .. } if path == CONFIG && self.config.is_some() => {}
+            Record::File { path, content } => self.write(data.join(safe_path(&path)?), &content)?,
             Record::Manifest(_) | Record::Line(_) => {
                 return Err(BackupError::Damaged("the order of records"));
             }
         }
+        Ok(())
+    }
+
+    fn write(&mut self, path: PathBuf, content: &[u8]) -> Result<(), BackupError> {
+        write_file(&path, content).map_err(|source| BackupError::File { path, source })?;
+        self.files += 1;
         Ok(())
     }
 }
@@ -612,6 +680,7 @@ async fn drill<R: Read + Send + 'static>(
         database: None,
         seal: RestoredSeal::Passphrase(passphrase.clone()),
         node: None,
+        config: None,
     };
     let restored = restore(options, passphrase.clone(), source).await?;
     let mut options = OpenOptions::new(scratch);

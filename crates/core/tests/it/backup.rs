@@ -18,7 +18,7 @@ async fn backup_of(house: &House) -> Vec<u8> {
 }
 
 fn into(data: std::path::PathBuf) -> RestoreOptions {
-    RestoreOptions { data, database: None, seal: RestoredSeal::File, node: None }
+    RestoreOptions { data, database: None, seal: RestoredSeal::File, node: None, config: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,6 +133,43 @@ async fn a_restore_that_was_cut_short_does_not_open() {
         assert!(matches!(opened, Err(startup::StartError::HalfRestored(_))));
         let again = backup::restore(into(dir.path().to_owned()), passphrase(), Cursor::new(file)).await;
         assert!(matches!(again, Err(BackupError::NotEmpty(_))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_read_without_restoring_it_and_restored_with_another_configuration() {
+    for house in House::on_both().await {
+        std::fs::write(house.dir.path().join("countersign.toml"), "node = \"a\"\n").unwrap();
+        let file = backup_of(&house).await;
+        let contents = backup::read(&passphrase(), file.as_slice()).unwrap();
+        assert_eq!(&contents.manifest.origin, house.ctx.node());
+        assert_eq!(contents.config.as_deref(), Some(b"node = \"a\"\n".as_slice()));
+        let cut = backup::read(&passphrase(), &file[..file.len() - 1]);
+        assert!(matches!(cut, Err(BackupError::WrongPassphrase | BackupError::Damaged(_))), "{cut:?}");
+        house.end().await;
+
+        let dir = tempfile::tempdir().unwrap();
+        let options = RestoreOptions { config: Some(b"# mine\n".to_vec()), ..into(dir.path().to_owned()) };
+        backup::restore(options, passphrase(), Cursor::new(file)).await.unwrap();
+        assert_eq!(std::fs::read(dir.path().join("countersign.toml")).unwrap(), b"# mine\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_nobody_takes_is_given_up() {
+    struct Gone;
+    impl std::io::Write for Gone {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    for house in House::on_both().await {
+        let made = backup::create(&house.ctx, &house.owner(), passphrase(), Gone).await;
+        assert!(matches!(made, Err(BackupError::Write(_))));
+        house.end().await;
     }
 }
 

@@ -1,0 +1,10 @@
+//! Faults on the whole server: processes killed at every place of the signing path, full and failing disks, a
+//! database that goes away, a log that was put back. What clients were told stays true through all of them.
+
+mod check;
+mod clients;
+mod database;
+mod log_disk;
+mod rollback;
+mod stranger;
+mod torture;
