@@ -1,17 +1,38 @@
 //! The seal key: unlock a key host that waits for its passphrase, and change the key.
 
+use countersign_keyhost::client::Status;
+use countersign_keyhost::wire::HostError;
 use countersign_store::DataKey;
 
 use crate::Secret;
 use crate::context::Context;
 use crate::error::Error;
 
+/// Whether the keys can be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// They can.
+    Ready,
+    /// The key host waits for the passphrase: see [`unlock`].
+    Locked,
+    /// The key host does not run, and why.
+    Down(String),
+}
+
+/// Whether the keys can be opened now.
+pub fn state(ctx: &Context) -> State {
+    match ctx.key_host.status() {
+        Status::Ready(_) => State::Ready,
+        Status::Down(HostError::Locked) => State::Locked,
+        Status::Down(error) => State::Down(error.to_string()),
+    }
+}
+
 /// Gives the passphrase to a key host that waits for it.
 ///
 /// # Errors
 /// [`Error::WrongPassphrase`]; [`Error::Conflict`] if it is not waited for.
 pub async fn unlock(ctx: &Context, passphrase: Secret) -> Result<(), Error> {
-    use countersign_keyhost::wire::HostError;
     ctx.key_host.unlock(passphrase).await.map_err(|error| match error {
         HostError::Seal(why) => Error::WrongPassphrase(why),
         HostError::Protocol(why) => Error::Conflict(why),

@@ -20,7 +20,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use zeroize::Zeroize as _;
 
 use crate::guardian::{GUARDIAN_COMMAND, receive_socket};
 use crate::host::Arguments;
@@ -575,7 +574,7 @@ async fn open(
         let mut bytes = Vec::new();
         wire::encode(0, &Request::Hello(hello), &mut bytes).map_err(protocol)?;
         let sent = socket.write_all(&bytes).await;
-        bytes.zeroize();
+        wire::wipe(&mut bytes);
         sent.map_err(|_| HostError::Unavailable)?;
         let response = read_response(socket, frames).await?;
         match response {
@@ -678,7 +677,7 @@ async fn write_requests(shared: &Shared, mut socket: OwnedWriteHalf) -> ControlF
             continue;
         }
         let sent = socket.write_all(&bytes).await;
-        bytes.zeroize();
+        wire::wipe(&mut bytes);
         bytes.clear();
         if bytes.capacity() < 1 << 20 {
             spare = bytes;
@@ -693,7 +692,7 @@ async fn write_requests(shared: &Shared, mut socket: OwnedWriteHalf) -> ControlF
 fn close(shared: &Shared, error: HostError) {
     let mut link = lock(&shared.link);
     link.open = false;
-    link.buffer.zeroize();
+    wire::wipe(&mut link.buffer);
     link.buffer.clear();
     link.waiting.clear();
     drop(link);

@@ -407,7 +407,7 @@ pub fn encode(id: u64, body: &impl Serialize, out: &mut Vec<u8>) -> Result<(), F
     *out = written;
     let length = out.len() - start - 4;
     if length > MAX_FRAME {
-        out[start..].zeroize();
+        wipe(&mut out[start..]);
         out.truncate(start);
         return Err(FrameError::TooLarge(length));
     }
@@ -426,6 +426,14 @@ pub fn decode<'a, T: Deserialize<'a>>(content: &'a [u8]) -> Result<(u64, T), Fra
         return Err(FrameError::Malformed);
     }
     Ok((u64::from_le_bytes(*id), message))
+}
+
+/// Overwrites bytes that may have been part of a secret, at the speed of memory: every frame is wiped, most
+/// of which hold none.
+pub(crate) fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    // As far as the compiler knows somebody looks at the zeros, so it cannot leave them out.
+    std::hint::black_box(bytes);
 }
 
 /// Splits a stream of bytes into frames. Keeps what is not complete yet, and wipes what it gave out.
@@ -461,7 +469,7 @@ impl FrameReader {
     /// Where to read more bytes into; tell with [`Self::filled`] how many came.
     pub fn space(&mut self) -> &mut [u8] {
         // What was given out may have held a passphrase or a key: wipe it before it is overwritten.
-        self.buffer[..self.start].zeroize();
+        wipe(&mut self.buffer[..self.start]);
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -470,7 +478,7 @@ impl FrameReader {
         if self.buffer.len() < self.end + READ_SIZE {
             let mut larger = vec![0; wanted];
             larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
-            self.buffer.zeroize();
+            wipe(&mut self.buffer);
             self.buffer = larger;
         } else if self.end == 0 && self.buffer.len() > 16 * READ_SIZE {
             self.buffer = vec![0; READ_SIZE];
@@ -499,6 +507,6 @@ impl FrameReader {
 
 impl Drop for FrameReader {
     fn drop(&mut self) {
-        self.buffer.zeroize();
+        wipe(&mut self.buffer);
     }
 }

@@ -146,17 +146,9 @@ impl Front {
 
         let took = start.elapsed();
         let status = response.status().as_u16();
-        if let Some(path) = path {
-            tracing::info!(
-                target: "countersign::access",
-                request_id = meta.request_id.as_str(),
-                method = method.as_str(),
-                path = path.path(),
-                status,
-                duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                "request"
-            );
-        }
+        let line =
+            AccessLine { request_id: &meta.request_id, method: &method, path: path.as_ref(), status, took };
+        line.write();
         self.metrics.answered(&method, meta.route.get().cloned(), status, took);
         response
     }
@@ -179,6 +171,29 @@ impl Front {
     /// An id for a request that brought none.
     pub fn new_request_id(&self) -> RequestId {
         (self.new_id)()
+    }
+}
+
+/// One line of the access log: refusals at level `info`, everything else at `debug`. Signatures have the
+/// signing log; a line for each on top would cost as much as a curve's signature.
+struct AccessLine<'a> {
+    request_id: &'a RequestId,
+    method: &'a Method,
+    path: Option<&'a http::Uri>,
+    status: u16,
+    took: std::time::Duration,
+}
+
+impl AccessLine<'_> {
+    fn write(&self) {
+        let Some(path) = self.path else { return };
+        let (request_id, method, path) = (self.request_id.as_str(), self.method.as_str(), path.path());
+        let (status, duration_us) = (self.status, u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX));
+        if status < 400 {
+            tracing::debug!(target: "countersign::access", request_id, method, path, status, duration_us, "request");
+        } else {
+            tracing::info!(target: "countersign::access", request_id, method, path, status, duration_us, "refused");
+        }
     }
 }
 

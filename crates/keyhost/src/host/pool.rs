@@ -6,8 +6,6 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use zeroize::Zeroize as _;
-
 use crate::failpoint;
 use crate::wire::{self, HostError, Response};
 
@@ -127,7 +125,7 @@ impl Outbox {
             let mut bytes = std::mem::take(&mut *lock(&self.pending));
             // A front that is gone is noticed by the reader; there is nobody to tell here.
             let _ = socket.write_all(&bytes);
-            bytes.zeroize();
+            wire::wipe(&mut bytes);
         }
     }
 }

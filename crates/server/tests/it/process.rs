@@ -80,7 +80,8 @@ async fn the_seal_is_unlocked_over_the_control_socket_only_and_when_it_waits() {
 
     let path = "/countersign/v1/seal/unlock";
     let right = || json!({"passphrase": "correct horse battery"});
-    house.ask("POST", path).json(right()).send().await.refused(404, "not-found");
+    house.ask("POST", path).json(right()).send().await.refused(403, "not-permitted");
+    house.ask_as_nobody("POST", path).json(right()).send().await.refused(401, "no-credentials");
     let unlock = |body| house.ask_as_nobody("POST", path).over_control().json(body);
     unlock(json!({"passphrase": "another"})).send().await.refused(422, "wrong-passphrase");
     assert_eq!(unlock(right()).send().await.status, 204);

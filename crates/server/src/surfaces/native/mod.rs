@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
+pub mod control;
 pub mod keys;
 pub mod log;
 pub mod policy;
@@ -23,7 +24,9 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(service::describe))
         .routes(routes!(service::whoami))
-        .routes(routes!(service::unlock_seal))
+        .routes(routes!(control::seal))
+        .routes(routes!(control::unlock_seal))
+        .routes(routes!(control::backup))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::import))
         .routes(routes!(keys::get))

@@ -1,16 +1,14 @@
 //! `/countersign/v1/` and `/countersign/v1/whoami`.
 
-use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use countersign_core::{log, principals, seal};
+use countersign_core::{log, principals};
 use http::StatusCode;
 
 use super::answer::json;
 use super::wire;
-use crate::app::{App, Meta, no_route};
-use crate::auth::{Native, Peer};
-use crate::call::Call;
+use crate::app::App;
+use crate::auth::Native;
 use crate::problem::Problem;
 
 /// The most items of a batch.
@@ -37,31 +35,6 @@ pub async fn describe(State(app): State<App>) -> Result<Response, Problem> {
         },
     };
     json(StatusCode::OK, &document)
-}
-
-/// Gives the key host the passphrase that it waits for. Over the control socket only: elsewhere there is
-/// no such route.
-#[utoipa::path(
-    post, path = "/countersign/v1/seal/unlock", tag = "process", operation_id = "unlock_seal",
-    request_body = wire::UnlockSeal,
-    responses((status = 204), (status = "default", body = wire::Problem))
-)]
-pub async fn unlock_seal(
-    State(app): State<App>,
-    Extension(meta): Extension<Meta>,
-    call: Result<Call<wire::UnlockSeal>, Problem>,
-) -> Result<Response, Problem> {
-    if meta.peer != Peer::Control {
-        return Err(no_route().await);
-    }
-    call?
-        .shown_once(&app, |app, _, body| async move {
-            seal::unlock(&app.ctx, body.passphrase.into_secret()).await?;
-            let mut response = Response::default();
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            Ok(response)
-        })
-        .await
 }
 
 /// Says who the caller is.

@@ -115,6 +115,54 @@ pub struct UnlockSeal {
     pub passphrase: SecretText,
 }
 
+/// How the seal is, and what each process gave up.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Seal {
+    /// `ready`; `locked`: the key host waits for its passphrase; `down`: it does not run.
+    pub state: &'static str,
+    /// Why the state is not `ready`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How the seal key is kept, in words; null while that is not known.
+    pub seal: Option<String>,
+    /// What the key host gave up: a line each, beginning with `ok` or `warning`.
+    pub key_host: Vec<String>,
+    /// What the front gave up: as `key_host`.
+    pub front: Vec<String>,
+    /// The database.
+    pub database: SealDatabase,
+}
+
+/// The database in [`Seal`].
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SealDatabase {
+    /// `sqlite` or `postgres`.
+    pub engine: &'static str,
+    /// Whether it answers.
+    pub answers: bool,
+    /// How far it knows this node's log to be.
+    pub log: Option<KnownLog>,
+}
+
+/// How far the database knows a log to be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KnownLog {
+    /// Its origin.
+    pub origin: String,
+    /// Its entries.
+    pub size: u64,
+    /// Its root, hex.
+    pub root: String,
+}
+
+/// The passphrase of a new backup.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateBackup {
+    /// At least 12 characters.
+    pub passphrase: SecretText,
+}
+
 /// One content to be signed. Exactly one of `message` and `digest`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
