@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use countersign_keyhost::client::{KeyHost, LogRef, Status};
 use countersign_keyhost::wire::{HeadNote, HostError, Welcome};
@@ -12,10 +11,11 @@ use countersign_store::Store;
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
+use crate::background;
 use crate::caller::Identity;
 use crate::error::Error;
 use crate::random::RequestIds;
-use crate::snapshot::{Cache, Snapshot};
+use crate::snapshot::Cache;
 
 /// An open data directory with its database and its key host. Cheap to clone.
 #[derive(Clone)]
@@ -101,6 +101,15 @@ impl Context {
         Self(Arc::new(inner))
     }
 
+    /// A handle that does not keep a dropped deployment alive.
+    pub(crate) fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.0)
+    }
+
+    pub(crate) fn upgrade(weak: &Weak<Inner>) -> Option<Self> {
+        weak.upgrade().map(Self)
+    }
+
     /// The time now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -176,9 +185,9 @@ impl Context {
         for task in tasks {
             task.abort();
         }
-        store_last_uses(&self).await;
+        background::store_last_uses(&self).await;
         if matches!(self.key_host.status(), Status::Ready(_)) {
-            keep_heads(&self).await;
+            background::keep_heads(&self).await;
         }
         self.key_host.stop().await;
     }
@@ -193,108 +202,4 @@ impl Context {
         self.stale.store(true, Ordering::Release);
         error.into()
     }
-
-    /// Starts what runs beside the requests.
-    pub(crate) fn start_tasks(&self) {
-        let every = |period: u64, work: Work| {
-            // A task holds the context weakly, so that it does not keep a dropped deployment alive.
-            let weak = Arc::downgrade(&self.0);
-            tokio::spawn(async move {
-                let mut ticks = tokio::time::interval(Duration::from_millis(period));
-                ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-                loop {
-                    ticks.tick().await;
-                    let Some(inner) = weak.upgrade() else { return };
-                    match work {
-                        Work::Refresh => refresh(&Context(inner)).await,
-                        Work::Heads => keep_heads(&Context(inner)).await,
-                        Work::Uses => store_last_uses(&Context(inner)).await,
-                        Work::Idempotency => crate::idempotency::expire(&Context(inner)).await,
-                    }
-                }
-            })
-        };
-        let tasks = vec![
-            every(500, Work::Refresh),
-            every(1_000, Work::Heads),
-            every(10_000, Work::Uses),
-            every(600_000, Work::Idempotency),
-        ];
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
-    }
 }
-
-/// What a background task does each time.
-#[derive(Clone, Copy)]
-enum Work {
-    Refresh,
-    Heads,
-    Uses,
-    Idempotency,
-}
-
-/// Records how far the log is; after a late unlocking, makes the first steps before.
-async fn keep_heads(ctx: &Context) {
-    if ctx.begun.load(Ordering::Acquire) {
-        if let Err(error) = crate::log::record_head(ctx).await {
-            tracing::warn!(%error, "the log's head was not recorded");
-        }
-    } else if matches!(ctx.key_host.status(), Status::Ready(_))
-        && let Err(error) = crate::startup::begin_work(ctx).await
-    {
-        tracing::error!(%error, "the first start could not be completed");
-    }
-}
-
-/// Takes over what other nodes wrote.
-async fn refresh(ctx: &Context) {
-    if let Err(error) = try_refresh(ctx).await {
-        tracing::warn!(%error, "changes by other nodes could not be read");
-    }
-}
-
-async fn try_refresh(ctx: &Context) -> Result<(), Error> {
-    let stale = ctx.stale.load(Ordering::Acquire);
-    if !stale && !ctx.shared {
-        return Ok(());
-    }
-    let generation = ctx.store.generation().await?;
-    if !stale && generation == ctx.generation.load(Ordering::Acquire) {
-        return Ok(());
-    }
-    let _writing = ctx.writing.lock().await;
-    ctx.stale.store(false, Ordering::Release);
-    match Snapshot::load(&ctx.store, ctx.now(), Some(&ctx.cache)).await {
-        Ok(snapshot) => {
-            *ctx.cache.write() = snapshot;
-            ctx.generation.store(generation, Ordering::Release);
-            Ok(())
-        }
-        Err(error) => {
-            ctx.stale.store(true, Ordering::Release);
-            Err(error)
-        }
-    }
-}
-
-/// Writes when tokens were last used, many at once.
-async fn store_last_uses(ctx: &Context) {
-    let used: Vec<_> = {
-        let snapshot = ctx.cache.read();
-        let unstored = |(id, entry): (&String, &Arc<_>)| {
-            let entry: &Arc<crate::snapshot::TokenEntry> = entry;
-            Some((id.clone(), entry.unstored_use()?, Arc::clone(entry)))
-        };
-        snapshot.tokens.iter().filter_map(unstored).take(MAX_USES).collect()
-    };
-    if used.is_empty() {
-        return;
-    }
-    let rows: Vec<(String, Timestamp)> = used.iter().map(|(id, time, _)| (id.clone(), *time)).collect();
-    match ctx.store.touch_tokens(&rows).await {
-        Ok(()) => used.iter().for_each(|(_, time, entry)| entry.use_is_stored(*time)),
-        Err(error) => tracing::warn!(%error, "the last use of tokens was not stored"),
-    }
-}
-
-const MAX_USES: usize = 1000;

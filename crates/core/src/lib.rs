@@ -13,6 +13,7 @@
 //! ```
 
 pub mod auth;
+mod background;
 pub mod backup;
 pub mod caller;
 pub mod context;

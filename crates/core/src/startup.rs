@@ -35,7 +35,7 @@ use crate::error::Error;
 use crate::home::StoreHome;
 use crate::random::{self, RequestIds};
 use crate::snapshot::{Cache, Snapshot};
-use crate::{log, policy};
+use crate::{background, log, policy};
 
 /// What to open, and how.
 #[derive(Debug)]
@@ -274,7 +274,7 @@ impl Parts {
         if ctx.key_host.status() != Status::Down(HostError::Locked) {
             begin_work(&ctx).await?;
         }
-        ctx.start_tasks();
+        background::start(&ctx);
         Ok(ctx)
     }
 }
