@@ -5,5 +5,6 @@ mod command_line;
 mod faults;
 mod native;
 mod openssl;
+mod operations;
 mod server;
 mod tag;

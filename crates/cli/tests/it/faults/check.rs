@@ -46,9 +46,11 @@ impl Report {
     /// Panics unless everything is as it must be.
     pub fn assert_clean(&self) {
         let some = |list: &[String]| list.iter().take(5).cloned().collect::<Vec<_>>();
-        assert!(self.unlogged.is_empty(), "unlogged signatures: {:#?}", some(&self.unlogged));
-        assert!(self.lost.is_empty(), "lost writes: {:#?}", some(&self.lost));
-        assert!(self.wrong.is_empty(), "other faults: {:#?}", some(&self.wrong));
+        let [unlogged, lost, wrong] = [&self.unlogged, &self.lost, &self.wrong].map(|list| some(list));
+        assert!(
+            unlogged.is_empty() && lost.is_empty() && wrong.is_empty(),
+            "unlogged signatures: {unlogged:#?}\nlost writes: {lost:#?}\nother faults: {wrong:#?}"
+        );
     }
 }
 
@@ -99,7 +101,9 @@ async fn check_once(server: &TestServer, once: &BTreeMap<String, Once>, report: 
             match first.replace(answer.json()) {
                 Some(first) if first != answer.json() || !replayed => {
                     let status = answer.status;
-                    report.wrong.push(format!("{name}: {status}, replayed: {replayed}, not the first answer"));
+                    report
+                        .wrong
+                        .push(format!("{name}: {status}, replayed: {replayed}, not the first answer"));
                 }
                 None if answer.status != 200 => report.wrong.push(format!("{name}: {}", answer.problem())),
                 _ => {}
@@ -109,10 +113,12 @@ async fn check_once(server: &TestServer, once: &BTreeMap<String, Once>, report: 
 }
 
 fn check_signatures(held: &[Held], keys: &BTreeMap<String, Value>, log: &Log, report: &mut Report) {
-    let mut indices = BTreeSet::new();
+    let mut given = BTreeMap::new();
     for held in held {
         let name = format!("signature {} of request {}", held.index, held.request_id);
-        if !indices.insert(held.index) || held.origin != log.origin {
+        // An answer that was given again is the same one.
+        let what = (&held.request_id, &held.key, &held.message, &held.signature);
+        if *given.entry(held.index).or_insert(what) != what || held.origin != log.origin {
             report.unlogged.push(format!("{name}: the index was given twice, or the origin is another"));
         }
         let Some(key) = keys.get(&held.key) else {
@@ -166,7 +172,6 @@ fn check_keys(ledger: &Ledger, keys: &BTreeMap<String, Value>, log: &Log, report
 }
 
 async fn check_tokens(server: &TestServer, ledger: &Ledger, report: &mut Report) {
-    // Two that stand for those that were made; a look at each is a request each.
     for (id, token) in &ledger.tokens {
         let status = server.send(server.request_as(token, "GET", "/whoami")).await.unwrap().status;
         match (status, ledger.revoked_tokens.contains(id)) {

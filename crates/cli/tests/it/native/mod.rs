@@ -4,6 +4,7 @@ mod errors;
 mod idempotency;
 mod keys;
 mod log;
+mod matrix;
 mod people;
 mod policy;
 mod signing;
