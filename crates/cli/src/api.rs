@@ -133,6 +133,25 @@ impl Api {
         self.call(Request::post(&format!("{BASE}{path}")).json(document)?).await
     }
 
+    /// `POST` of a JSON document to a path below the native API, whose answer goes to `out` as it comes.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), and if `out` fails.
+    pub async fn download(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+        out: &mut (dyn std::io::Write + Send),
+    ) -> Result<(), Failure> {
+        let request = Request::post(&format!("{BASE}{path}")).json(document)?;
+        self.transport.download(request, out).await?.good().map(drop)
+    }
+
+    /// Whether this process is its own server.
+    pub fn is_in_process(&self) -> bool {
+        matches!(self.transport, Transport::InProcess(_))
+    }
+
     /// All pages of a list as one document: `{"MEMBER":[…],"next":null}`.
     ///
     /// # Errors

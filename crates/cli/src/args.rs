@@ -506,12 +506,32 @@ pub enum LogCommand {
 /// Commands of `backup`.
 #[derive(Debug, Subcommand)]
 pub enum BackupCommand {
-    /// Write everything to one encrypted file.
-    Create(Backup),
+    /// Write everything to one encrypted file. Works with and without a running server.
+    #[command(
+        after_help = "Example:\n  countersign backup create monday.backup --passphrase-file backup.pass"
+    )]
+    Create {
+        #[command(flatten)]
+        backup: Backup,
+        /// Take the place of a file that is there.
+        #[arg(long)]
+        force: bool,
+    },
     /// Restore into a scratch directory, check the log, and sign with each key in a test domain.
     Verify(Backup),
     /// Restore into the data directory, which must be empty or absent.
-    Restore(Backup),
+    #[command(
+        after_help = "Example:\n  countersign --data new backup restore monday.backup --passphrase-file backup.pass\n\n\
+                      The restored node gets a log of its own, which names the old one; the old log stays to be read."
+    )]
+    Restore {
+        #[command(flatten)]
+        backup: Backup,
+        /// Use this configuration in place of the one in the backup: it says which database (an empty one) is
+        /// filled and how the seal key is kept.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 /// The file of a backup and the passphrase that protects it.
@@ -526,7 +546,8 @@ pub struct Backup {
 /// Commands of `seal`.
 #[derive(Debug, Subcommand)]
 pub enum SealCommand {
-    /// Make a new seal key and wrap all keys with it. The server must be stopped.
+    /// Make a new seal key and wrap all keys with it. The server must be stopped. A passphrase stays the
+    /// same, with a new salt; the option is for one that is typed otherwise.
     Rotate(Passphrase),
     /// Give a running server its passphrase again, after its key host was restarted.
     Unlock(Passphrase),

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use countersign_core::Context as Deployment;
 use countersign_server::Local;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use zeroize::Zeroizing;
 
 use crate::api::Api;
-use crate::args::Global;
+use crate::args::{Global, Passphrase};
 use crate::commands::serve;
 use crate::failure::Failure;
 use crate::files;
@@ -96,25 +97,52 @@ impl Context {
         Ok(Api::new(Transport::remote(server, token, ca.as_deref().map(Vec::as_slice))?))
     }
 
+    /// A client of the server that runs on the data directory; `None` if none does.
+    ///
+    /// # Errors
+    /// If there is one that does not let us in.
+    pub async fn beside(&self) -> Result<Option<Api>, Failure> {
+        Ok(Transport::beside(&self.data).await?.map(Api::new))
+    }
+
     async fn local_api(&self) -> Result<Api, Failure> {
-        if let Some(beside) = Transport::beside(&self.data).await? {
-            return Ok(Api::new(beside));
+        if let Some(beside) = self.beside().await? {
+            return Ok(beside);
         }
-        let mut local = self.local.lock().await;
-        if let Some(local) = &*local {
-            return Ok(Api::new(Transport::in_process(local.router())));
-        }
-        // A slip in the name must not make a second deployment with keys of its own.
-        if !self.data.is_dir() {
-            return Err(Failure::unknown(format!("there is no data directory `{}`", self.data.display()))
-                .hint("`countersign serve --data DIR` makes one; `--server URL` asks a server elsewhere"));
-        }
-        let passphrase = serve::typed_passphrase(&self.data, None)?;
-        let opened = countersign_server::local(&self.data, passphrase, None).await;
-        let opened = opened.map_err(|error| serve::failure(&error))?;
-        let router = opened.router();
-        *local = Some(opened);
+        let local = self.open(&Passphrase { passphrase_file: None }).await?;
+        let router = local.as_ref().map(Local::router).unwrap_or_default();
         Ok(Api::new(Transport::in_process(router)))
+    }
+
+    /// The deployment in the data directory, opened by this process; no server may run on it.
+    ///
+    /// - `typed`: where the passphrase of the seal key comes from, if it is one that is typed.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub async fn deployment(&self, typed: &Passphrase) -> Result<Deployment, Failure> {
+        let local = self.open(typed).await?;
+        let opened = local.as_ref().map(|local| local.context().clone());
+        opened.ok_or_else(|| Failure::unknown("the data directory is closed"))
+    }
+
+    /// Opens the data directory unless that was done already. What is returned is never `None`.
+    async fn open(&self, typed: &Passphrase) -> Result<MutexGuard<'_, Option<Local>>, Failure> {
+        let mut local = self.local.lock().await;
+        if local.is_none() {
+            // A slip in the name must not make a second deployment with keys of its own.
+            if !self.data.is_dir() {
+                return Err(Failure::unknown(format!(
+                    "there is no data directory `{}`",
+                    self.data.display()
+                ))
+                .hint("`countersign serve --data DIR` makes one; `--server URL` asks a server elsewhere"));
+            }
+            let passphrase = serve::typed_passphrase(&self.data, None, typed)?;
+            let opened = countersign_server::local(&self.data, passphrase, None).await;
+            *local = Some(opened.map_err(|error| serve::failure(&error))?);
+        }
+        Ok(local)
     }
 
     /// Finishes what was begun where this process was its own server.

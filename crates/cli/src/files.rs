@@ -125,12 +125,64 @@ fn progress(path: &Path, length: Option<u64>) -> ProgressBar {
 /// # Errors
 /// If it cannot be written.
 pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Failure> {
-    let beside = beside(path);
-    let written = write_new_file(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&beside);
-        Failure::file("write", path, &error)
-    })
+    let mut making = Making::begin(path, mode)?;
+    making.file().write_all(bytes).map_err(|error| Failure::file("write", path, &error))?;
+    making.finish()
+}
+
+/// A file in the making, beside the place that it takes when it is whole. Dropped before, it leaves
+/// nothing behind.
+pub struct Making {
+    path: PathBuf,
+    beside: PathBuf,
+    file: File,
+}
+
+impl Making {
+    /// Begins a file that will be at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn begin(path: &Path, mode: Mode) -> Result<Self, Failure> {
+        let beside = beside(path);
+        let file = create_new(&beside, mode).map_err(|error| Failure::file("write", path, &error))?;
+        Ok(Self { path: path.to_owned(), beside, file })
+    }
+
+    /// What to write to.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Makes what was written durable, and opens it from its beginning.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn read_back(&self) -> Result<File, Failure> {
+        let opened = self.file.sync_all().and_then(|()| File::open(&self.beside));
+        opened.map_err(|error| Failure::file("read back", &self.path, &error))
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn finish(self) -> Result<(), Failure> {
+        let finish = || {
+            self.file.sync_all()?;
+            fs::rename(&self.beside, &self.path)?;
+            let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        };
+        finish().map_err(|error| Failure::file("write", &self.path, &error))
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        // Not there any more if it was finished.
+        let _ = fs::remove_file(&self.beside);
+    }
 }
 
 /// Writes a file that must not be there yet: a secret must not take the place of another.
@@ -149,10 +201,14 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Failure> {
 }
 
 fn write_new_file(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
-    let bits = if mode == Mode::Private { 0o600 } else { 0o666 };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(bits).open(path)?;
+    let mut file = create_new(path, mode)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+fn create_new(path: &Path, mode: Mode) -> io::Result<File> {
+    let bits = if mode == Mode::Private { 0o600 } else { 0o666 };
+    OpenOptions::new().write(true).create_new(true).mode(bits).open(path)
 }
 
 fn beside(path: &Path) -> PathBuf {
@@ -200,6 +256,24 @@ mod tests {
         write(&path, b"one", Mode::Public).unwrap();
         write(&path, b"two", Mode::Public).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_in_the_making_takes_its_place_when_it_is_whole_and_leaves_nothing_when_it_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.backup");
+        fs::write(&path, b"old").unwrap();
+        let mut making = Making::begin(&path, Mode::Private).unwrap();
+        making.file().write_all(b"ha").unwrap();
+        drop(making);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        let mut making = Making::begin(&path, Mode::Private).unwrap();
+        making.file().write_all(b"new").unwrap();
+        assert_eq!(io::read_to_string(making.read_back().unwrap()).unwrap(), "new");
+        making.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use axum::Router;
 use bytes::Bytes;
 use http::{HeaderValue, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Body;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tower::ServiceExt as _;
@@ -106,17 +105,46 @@ impl Transport {
     /// When no answer came.
     pub async fn send(&self, request: Request) -> Result<Answer, Failure> {
         let request = self.build(request)?;
+        let answer = async { read(self.exchange(request).await?, self).await };
         match self {
-            Self::Remote(remote) => remote.send(request).await,
-            Self::Socket(path) => {
-                let sent = tokio::time::timeout(TIMEOUT, send_over_socket(path, request)).await;
-                sent.map_err(|_| no_answer(self, "no answer in time"))?
+            // Nothing can be silent in this process, and an RSA key takes as long as it takes.
+            Self::InProcess(_) => answer.await,
+            _ => in_time(self, answer).await?,
+        }
+    }
+
+    /// Sends a request and writes the body of a good answer to `out` as it comes, however long it is. The
+    /// answer that is returned has the body of a refusal only.
+    ///
+    /// # Errors
+    /// When no answer came, when it broke off, and when `out` fails.
+    pub async fn download(&self, request: Request, out: &mut (dyn Write + Send)) -> Result<Answer, Failure> {
+        let response = in_time(self, self.exchange(self.build(request)?)).await??;
+        if !response.status().is_success() {
+            return in_time(self, read(response, self)).await?;
+        }
+        let (parts, mut body) = response.into_parts();
+        while let Some(frame) = in_time(self, body.frame()).await? {
+            let frame = frame.map_err(|error| no_answer(self, error))?;
+            if let Some(bytes) = frame.data_ref() {
+                out.write_all(bytes).or_unknown("cannot write what was received")?;
             }
+        }
+        Ok(Answer { status: parts.status, headers: parts.headers, body: Bytes::new() })
+    }
+
+    async fn exchange(
+        &self,
+        request: http::Request<Full<Bytes>>,
+    ) -> Result<http::Response<axum::body::Body>, Failure> {
+        match self {
+            Self::Remote(remote) => remote.exchange(request).await,
+            Self::Socket(path) => exchange_over_socket(path, request).await,
             Self::InProcess(router) => {
                 let request = request.map(axum::body::Body::new);
                 let sent: Result<_, Infallible> = (**router).clone().oneshot(request).await;
                 let Ok(response) = sent;
-                read(response, self).await
+                Ok(response)
             }
         }
     }
@@ -156,7 +184,10 @@ impl fmt::Display for Transport {
 }
 
 impl Remote {
-    async fn send(&self, request: http::Request<Full<Bytes>>) -> Result<Answer, Failure> {
+    async fn exchange(
+        &self,
+        request: http::Request<Full<Bytes>>,
+    ) -> Result<http::Response<axum::body::Body>, Failure> {
         let (parts, body) = request.into_parts();
         // The body is in memory: collecting it cannot fail.
         let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes);
@@ -164,7 +195,7 @@ impl Remote {
             .or_unknown("cannot make the request")?;
         let response =
             self.client.execute(request).await.map_err(|error| no_answer(self, root_cause(&error)))?;
-        read(http::Response::from(response), self).await
+        Ok(http::Response::from(response).map(axum::body::Body::new))
     }
 }
 
@@ -174,24 +205,30 @@ impl fmt::Display for Remote {
     }
 }
 
-async fn send_over_socket(path: &Path, request: http::Request<Full<Bytes>>) -> Result<Answer, Failure> {
+async fn exchange_over_socket(
+    path: &Path,
+    request: http::Request<Full<Bytes>>,
+) -> Result<http::Response<axum::body::Body>, Failure> {
     let place = path.display();
     let stream = UnixStream::connect(path).await.map_err(|error| no_answer(&place, error))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| no_answer(&place, error))?;
-    let connection = tokio::spawn(connection);
+    // Ends by itself when the answer was read or dropped.
+    tokio::spawn(connection);
     let response = sender.send_request(request).await.map_err(|error| no_answer(&place, error))?;
-    let answer = read(response, &place).await;
-    connection.abort();
-    answer
+    Ok(response.map(axum::body::Body::new))
 }
 
-async fn read<B>(response: http::Response<B>, place: &dyn fmt::Display) -> Result<Answer, Failure>
-where
-    B: Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+async fn in_time<T>(place: &Transport, work: impl Future<Output = T>) -> Result<T, Failure> {
+    let done = tokio::time::timeout(TIMEOUT, work).await;
+    done.map_err(|_| no_answer(place, "no answer in time"))
+}
+
+async fn read(
+    response: http::Response<axum::body::Body>,
+    place: &dyn fmt::Display,
+) -> Result<Answer, Failure> {
     let (parts, body) = response.into_parts();
     let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| no_answer(place, error))?;
     Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })

@@ -1,8 +1,12 @@
 //! `doctor`: what can be seen from outside, and what could be better.
 
+mod expiry;
+mod seal;
+
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use countersign_server::config::Config;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Request};
@@ -59,7 +63,13 @@ pub async fn run(context: &Context) -> Result<Outcome, Failure> {
         look_at_directory(context.data(), &mut checks);
     }
     match context.api().await {
-        Ok(api) => look_at_server(&api, &mut checks).await,
+        Ok(api) => {
+            look_at_server(&api, &mut checks).await;
+            if context.server().is_none() {
+                seal::look(&api, &mut checks).await;
+            }
+            checks.push(expiry::tokens(&api).await);
+        }
         Err(failure) => {
             let mut check = Check::new("server", State::Unseen, failure.message);
             check.hint = failure.hint;
@@ -117,6 +127,12 @@ fn look_at_directory(data: &Path, checks: &mut Vec<Check>) {
         );
     }
     checks.push(free_space(data));
+    match Config::load(data, None) {
+        Ok(config) => checks.extend(expiry::certificate(data, &config)),
+        Err(error) => {
+            checks.push(Check::new("configuration", State::Bad, error.to_string()).hint(error.hint()));
+        }
+    }
 }
 
 /// `None` if the file is not there, which is for the server to complain about.
@@ -189,6 +205,9 @@ async fn look_at_server(api: &Api, checks: &mut Vec<Check>) {
 }
 
 async fn look_at_log(api: &Api, origin: &str, key: &str) -> Check {
+    if key.is_empty() {
+        return Check::new("log", State::Unseen, "its key is known when the key host has its passphrase");
+    }
     let checked = async {
         let key = super::log::parse_key(key)?;
         super::log::LogReader::new(api, origin).checkpoint(&key).await

@@ -502,7 +502,7 @@ async fn print_entries(
 }
 
 /// The tree that was seen, ready to grow into `now`: from its tiles, which must have the root that was seen.
-async fn continue_from(reader: &LogReader<'_>, seen: Head, now: Head) -> Result<Tree, Failure> {
+pub async fn continue_from(reader: &LogReader<'_>, seen: Head, now: Head) -> Result<Tree, Failure> {
     if now.size < seen.size {
         return Err(Failure::refused(format!(
             "the log went back from {} entries to {}",

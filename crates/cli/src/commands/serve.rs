@@ -11,7 +11,7 @@ use countersign_server::config::{Config, SealSource};
 use countersign_server::{ServeError, ServeOptions};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::Serve;
+use crate::args::{Passphrase, Serve};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::secret::{self, Prompt};
@@ -41,7 +41,7 @@ pub fn run(context: &Context, options: &Serve) -> Result<Outcome, Failure> {
     let mut serve = ServeOptions::new(data);
     serve.listen = listen;
     serve.config = options.config.clone();
-    serve.passphrase = typed_passphrase(data, options.config.as_deref())?;
+    serve.passphrase = passphrase_at_start(data, options.config.as_deref())?;
     countersign_server::run(serve).map_err(|error| failure(&error))?;
     Ok(Outcome::Done)
 }
@@ -58,15 +58,33 @@ fn start_log() {
     }
 }
 
-/// Asks for the passphrase of the seal key where the configuration says that it is typed.
-pub fn typed_passphrase(data: &Path, config: Option<&Path>) -> Result<Option<Secret>, Failure> {
+/// The passphrase of the seal key, if it is typed and somebody is there to type it. A server that was
+/// started by another program waits for `countersign seal unlock` instead.
+fn passphrase_at_start(data: &Path, config: Option<&Path>) -> Result<Option<Secret>, Failure> {
+    if io::stdin().is_terminal() || !is_typed(data, config)? {
+        return typed_passphrase(data, config, &Passphrase { passphrase_file: None });
+    }
+    tracing::warn!("the seal key's passphrase is to be typed: waiting for `countersign seal unlock`");
+    Ok(None)
+}
+
+fn is_typed(data: &Path, config: Option<&Path>) -> Result<bool, Failure> {
     let config = Config::load(data, config).map_err(|error| failure(&error.into()))?;
-    if config.seal.source != SealSource::Prompt {
+    Ok(config.seal.source == SealSource::Prompt)
+}
+
+/// The passphrase of the seal key where the configuration says that it is typed, from the file that is
+/// named or from a prompt.
+pub fn typed_passphrase(
+    data: &Path,
+    config: Option<&Path>,
+    typed: &Passphrase,
+) -> Result<Option<Secret>, Failure> {
+    if !is_typed(data, config)? {
         return Ok(None);
     }
     let prompt = if data.join("host").exists() { Prompt::Existing } else { Prompt::New };
-    let nobody = crate::args::Passphrase { passphrase_file: None };
-    let passphrase = secret::passphrase(&nobody, "the seal key", prompt)?;
+    let passphrase = secret::passphrase(typed, "the seal key", prompt)?;
     Ok(Some(Secret(passphrase.as_bytes().to_vec())))
 }
 

@@ -108,7 +108,7 @@ async fn ask_server(
     let verdict: Value = answer.json()?;
     let valid = verdict["valid"].as_bool().ok_or_else(|| Failure::unknown("the server did not say"))?;
     context.out.document(&answer.body, |verdict| match verdict["reason"].as_str() {
-        _ if valid => format!("valid: {scheme} by key `{name}` of {}", api.place()),
+        _ if valid => format!("valid: {scheme} by key `{name}`"),
         Some(reason) => crate::output::safe(&format!("invalid: {reason}")),
         None => "invalid".to_owned(),
     })?;

@@ -1,5 +1,6 @@
 //! What an operator does: backups, the seal, `doctor`.
 
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ impl Place {
     fn new(configuration: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let place = Self { directory, _database: None };
-        std::fs::create_dir(place.data()).unwrap();
+        std::fs::DirBuilder::new().mode(0o700).create(place.data()).unwrap();
         place.write("data/countersign.toml", configuration);
         place.write("pass", "a sentence that is kept apart\n");
         place.write("file", "release 1.0\n");
@@ -109,7 +110,6 @@ fn wait_for(server: &Server, status: &str) {
 }
 
 fn mode(path: &Path) -> u32 {
-    use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
@@ -284,9 +284,9 @@ fn a_server_without_its_passphrase_waits_to_be_unlocked_also_after_its_key_host_
     place.write("wrong", "another sentence\n");
     let server = Server::start(&place.data());
     assert_eq!(readiness(&server), "503");
-    let (code, out, _) = place.run("--json doctor");
+    let (code, out, _) = place.run("doctor");
     assert_eq!(code, 1);
-    assert!(out.contains("countersign seal unlock"), "{out}");
+    assert!(out.contains("hint: seal: run `countersign seal unlock`"), "{out}");
     let unlocked = place.json(&format!("seal unlock {PASS}"));
     assert_eq!(unlocked, json!({"unlocked": true, "ready": true, "reasons": []}));
     assert_eq!(readiness(&server), "200");
@@ -338,7 +338,7 @@ async fn the_doctor_finds_nothing_wrong_with_a_new_deployment() {
                 .collect()
         };
         let beside = place.json("doctor");
-        for name in ["ready", "version", "log", "seal", "database", "log and database", "tokens"] {
+        for name in ["ready", "version", "log", "seal", "database engine", "log and database", "tokens"] {
             assert_eq!(state_of(&beside, name), ["ok"], "{name}: {beside}");
         }
         for name in ["key host", "front"] {

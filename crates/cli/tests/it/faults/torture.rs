@@ -38,7 +38,11 @@ async fn torture(engine: Engine) {
     let rounds = std::env::var("COUNTERSIGN_TORTURE_ROUNDS").ok();
     let rounds: u64 = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
     let mut random = Random::new();
-    let mut server = TestServer::start(PROGRAM, engine).await.unwrap();
+    // A copy: a build beside a long run must not change the program under test.
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("countersign");
+    std::fs::copy(PROGRAM, &program).unwrap();
+    let mut server = TestServer::start(&program, engine).await.unwrap();
     let clients = Clients::start(&server).await;
     let (mut host_deaths, mut server_deaths) = (0, 0);
     for round in 0..rounds {

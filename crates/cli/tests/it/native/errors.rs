@@ -163,3 +163,24 @@ fn key_host_of(pid: u32) -> Option<u32> {
     };
     children(pid).into_iter().flat_map(children).next()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_array_is_no_document_and_no_rule_or_item_of_one() {
+    for server in servers().await {
+        make_key(&server, "k", "p256").await;
+        for (path, body) in [
+            ("/keys", json!(["a", "p256", false, null])),
+            ("/keys/k/sign", json!([null, "", null, null, null])),
+            ("/sign", json!([[{"key": "k", "message": ""}]])),
+            ("/principals", json!(["ana", ["reader"]])),
+            ("/policy/test", json!({"rules": [["a", "deny", ["*"], ["*"], ["*"], null, null]], "last": 1})),
+        ] {
+            let answer = server.post(path, &body).await.unwrap();
+            assert_eq!((answer.status, answer.problem().as_str()), (400, "invalid-request"), "{path}");
+        }
+        let batch = json!({"items": [["k", null, "", null, null, null], {"key": "k", "message": ""}]});
+        let results = server.post("/sign", &batch).await.unwrap().json()["results"].clone();
+        assert_eq!(results[0]["error"]["status"], 400);
+        assert!(results[1]["signature"].is_string());
+    }
+}

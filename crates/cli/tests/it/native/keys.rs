@@ -158,3 +158,18 @@ async fn only_an_exportable_key_leaves_and_openssl_reads_it() {
         assert_eq!(key["public_key"].as_str().unwrap().as_bytes(), public);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_may_be_named_as_the_route_that_imports() {
+    for server in servers().await {
+        assert_eq!(server.get("/keys/import").await.unwrap().problem(), "unknown-key");
+        let key = make_key(&server, "import", "p256").await;
+        assert_eq!(server.get("/keys/import").await.unwrap().json(), key);
+        let signed = server.post("/keys/import/sign", &json!({"message": ""})).await.unwrap();
+        assert_eq!(signed.status, 200, "{}", signed.problem());
+        let anonymous = server.send(server.anonymous("GET", "/countersign/v1/keys/import")).await.unwrap();
+        assert_eq!(anonymous.problem(), "no-credentials");
+        let deleted = server.send(server.request("DELETE", "/keys/import")).await.unwrap();
+        assert_eq!((deleted.status, deleted.header("allow")), (405, "POST,GET,HEAD"));
+    }
+}

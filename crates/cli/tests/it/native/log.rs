@@ -103,3 +103,39 @@ async fn changes_of_trust_are_entries_too() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_parallel_changes_only_the_one_that_happened_is_in_the_log() {
+    for server in servers().await {
+        make_key(&server, "old", "p256").await;
+        let policy = server.get("/policy").await.unwrap();
+        let rules = json!({"rules": policy.json()["rules"]});
+        let (key, person) = (json!({"name": "one", "type": "p256"}), json!({"name": "ana", "roles": []}));
+        let (reason, nothing) = (json!({"reason": "lost"}), json!({}));
+        for (path, body) in [
+            ("/keys", &key),
+            ("/principals", &person),
+            ("/keys/old/revoke", &reason),
+            ("/principals/ana/disable", &nothing),
+        ] {
+            futures_util::future::join_all((0..12).map(|_| server.post(path, body))).await;
+        }
+        let put = || server.request("PUT", "/policy").header("if-match", policy.header("etag")).json(&rules);
+        let answers = futures_util::future::join_all((0..12).map(|_| server.send(put()))).await;
+        let done = answers.iter().filter(|answer| answer.as_ref().unwrap().status == 200).count();
+        assert_eq!(done, 1);
+
+        let log = server.get("/log").await.unwrap().json()["logs"][0].clone();
+        let (origin, size) = (log["origin"].as_str().unwrap(), log["size"].as_u64().unwrap());
+        let mut ops = Vec::new();
+        for index in 0..size {
+            let entry = server.get(&format!("/log/{origin}/{index}")).await.unwrap().json()["entry"].clone();
+            if entry["request_id"] != "first-start" {
+                ops.push(entry["op"].as_str().unwrap().to_owned());
+            }
+        }
+        let once =
+            ["key-create", "key-create", "principal-create", "key-revoke", "principal-disable", "policy-set"];
+        assert_eq!(ops, once);
+    }
+}
