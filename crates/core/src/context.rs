@@ -1,12 +1,13 @@
 //! The open deployment: what every use-case works with.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use countersign_keyhost::client::{KeyHost, LogRef, Status};
 use countersign_keyhost::wire::{HeadNote, HostError, Welcome};
-use countersign_model::{Clock, Name, RequestId};
+use countersign_model::{Clock, KeyName, Name, RequestId};
 use countersign_store::Store;
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
@@ -20,6 +21,22 @@ use crate::snapshot::Cache;
 /// An open data directory with its database and its key host. Cheap to clone.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
+
+/// Turns in making keys: of those who want one name at the same time, the others wait until it is taken, so
+/// that the log has one `key-create` for it. Other names rarely wait.
+#[derive(Default)]
+pub(crate) struct Naming([tokio::sync::Mutex<()>; 32]);
+
+impl Naming {
+    /// Waits for the turn, which lasts until the guard is dropped.
+    pub(crate) async fn turn(&self, name: &KeyName) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let place = hasher.finish() % self.0.len() as u64;
+        // Below 32, so it fits.
+        self.0[place as usize].lock().await
+    }
+}
 
 /// What the clones of a [`Context`] share. Its parts are for this crate.
 pub struct Inner {
@@ -36,6 +53,7 @@ pub struct Inner {
     /// Held from a write to the database until the cache has it, and while the cache is reloaded, so that
     /// a reload never puts back what was just taken away.
     pub(crate) writing: tokio::sync::Mutex<()>,
+    pub(crate) naming: Naming,
     pub(crate) generation: AtomicI64,
     pub(crate) stale: AtomicBool,
     pub(crate) control: Arc<Identity>,

@@ -89,6 +89,9 @@ pub enum Forbidden {
     /// Nobody can give a role that they do not have.
     #[error("the role `{0}` can be given only by who has it, or by an admin")]
     Role(countersign_model::Name),
+    /// Nobody can act as somebody whom a rule lets do more than themselves, or forbids less.
+    #[error("by rule `{0}` the other one may do what the caller may not: only an admin can do this")]
+    Rule(countersign_model::Name),
     /// A token that narrows its principal's rights would widen itself by making another.
     #[error("a token that is limited to some actions or resources cannot make credentials or give roles")]
     Widening,
@@ -258,7 +261,7 @@ impl Error {
                 Forbidden::Widening | Forbidden::Policy(Denial::Narrowed) => {
                     "use a token without these limits".into()
                 }
-                Forbidden::Role(_) => "ask an admin".into(),
+                Forbidden::Role(_) | Forbidden::Rule(_) => "ask an admin".into(),
                 _ => format!("an admin can allow `{action}` in a rule; `policy check` explains decisions"),
             },
             Self::NotFound(_) => "check the name; lists show what you may read".into(),

@@ -106,13 +106,13 @@ pub async fn begin(
 /// Keeps the answer of a request that was run.
 ///
 /// # Errors
-/// When the database does not answer. The answer can be given all the same.
+/// When the database does not answer, also not for a while. The answer must not be given then: the next
+/// request would get another one.
 pub async fn finish(ctx: &Context, claim: Claim, answer: &StoredAnswer) -> Result<(), Error> {
     let Claim { principal, key, fence } = claim;
     let StoredAnswer { status, headers, body } = answer;
-    let stored =
-        ctx.store.idempotency_finish(principal.as_str(), &key.0, fence, *status, headers, body).await;
-    not_lost(stored)
+    let finish = || ctx.store.idempotency_finish(principal.as_str(), &key.0, fence, *status, headers, body);
+    not_lost(patiently(finish).await)
 }
 
 /// Ends a request whose answer is not kept: the next one with this key runs.
@@ -120,8 +120,27 @@ pub async fn finish(ctx: &Context, claim: Claim, answer: &StoredAnswer) -> Resul
 /// # Errors
 /// When the database does not answer; then the next one waits until the lease has passed.
 pub async fn forget(ctx: &Context, claim: Claim) -> Result<(), Error> {
-    let forgotten = ctx.store.idempotency_forget(claim.principal.as_str(), &claim.key.0, claim.fence).await;
-    not_lost(forgotten)
+    let forget = || ctx.store.idempotency_forget(claim.principal.as_str(), &claim.key.0, claim.fence);
+    not_lost(patiently(forget).await)
+}
+
+/// Tries for some seconds: a connection that was cut is soon made again, and what is not written here
+/// makes the next request wait for a whole lease. An attempt that was made though its answer was lost is
+/// no harm: the next one finds the lease gone.
+async fn patiently<F: Future<Output = Result<(), StoreError>>>(
+    write: impl Fn() -> F,
+) -> Result<(), StoreError> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match write().await {
+            Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(500));
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Somebody else has taken over after the lease: theirs is the answer that is kept.

@@ -99,6 +99,7 @@ pub async fn create(ctx: &Context, caller: &Caller, new: NewKey) -> Result<Logge
     }
     check_formats(new.formats.as_deref())?;
     let permit = pipeline::authorise(ctx, caller, Action::KeyCreate, &Resource::key(&new.name))?;
+    let _turn = ctx.naming.turn(&new.name).await;
     check_free(ctx, &new.name)?;
     let spec = spec(&new.name, new.exportable, &new.formats);
     let made = ctx
@@ -117,6 +118,7 @@ pub async fn create(ctx: &Context, caller: &Caller, new: NewKey) -> Result<Logge
 pub async fn import(ctx: &Context, caller: &Caller, new: ImportKey) -> Result<Logged<KeyDocument>, Error> {
     check_formats(new.formats.as_deref())?;
     let permit = pipeline::authorise(ctx, caller, Action::KeyImport, &Resource::key(&new.name))?;
+    let _turn = ctx.naming.turn(&new.name).await;
     check_free(ctx, &new.name)?;
     let spec = spec(&new.name, new.exportable, &new.formats);
     let made = ctx
@@ -150,8 +152,8 @@ fn check_formats(formats: Option<&[Format]>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Stores a key that the key host made. The database decides who is first: the loser's key exists in the
-/// log, and nowhere else.
+/// Stores a key that the key host made. Between nodes the database decides who is first: the loser's key
+/// exists in the log, and nowhere else.
 async fn keep(
     ctx: &Context,
     name: KeyName,
@@ -232,14 +234,14 @@ pub(crate) fn find(ctx: &Context, name: &KeyName) -> Result<std::sync::Arc<Key>,
 /// [`Error::NotPermitted`], [`Error::UnknownKey`], and when log or database cannot be written.
 pub async fn retire(ctx: &Context, caller: &Caller, name: &KeyName) -> Result<Logged<KeyDocument>, Error> {
     let permit = pipeline::authorise(ctx, caller, Action::KeyRetire, &Resource::key(name))?;
+    // Held from the check to the write, so that what the log has did happen, and once.
+    let _writing = ctx.writing.lock().await;
     let key = find(ctx, name)?;
     if key.state != KeyState::Active {
         return Ok(Logged { value: document(&key), log: None });
     }
     let about = Some((name.clone(), key.id.clone()));
     let log = pipeline::record(ctx, caller, &permit, Op::KeyRetire, about, None).await?;
-
-    let _writing = ctx.writing.lock().await;
     let record = ctx.store.retire_key(name.as_str()).await.map_err(|e| ctx.store_failed(e))?;
     replace(ctx, record, log)
 }
@@ -259,14 +261,14 @@ pub async fn revoke(
         return Err(Error::invalid("reason", "a reason has 1 to 256 characters"));
     }
     let permit = pipeline::authorise(ctx, caller, Action::KeyRevoke, &Resource::key(name))?;
+    // Held from the check to the write, so that what the log has did happen, and once.
+    let _writing = ctx.writing.lock().await;
     let key = find(ctx, name)?;
     if matches!(key.state, KeyState::Revoked { .. }) {
         return Ok(Logged { value: document(&key), log: None });
     }
     let about = Some((name.clone(), key.id.clone()));
     let log = pipeline::record(ctx, caller, &permit, Op::KeyRevoke, about, Some(reason.clone())).await?;
-
-    let _writing = ctx.writing.lock().await;
     let now = ctx.now();
     let record = ctx.store.revoke_key(name.as_str(), now, &reason).await.map_err(|e| ctx.store_failed(e))?;
     replace(ctx, record, log)

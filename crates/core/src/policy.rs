@@ -70,6 +70,8 @@ pub async fn put(
 ) -> Result<Logged<PolicyDocument>, Error> {
     let policy = sound(rules)?;
     let permit = pipeline::authorise(ctx, caller, Action::PolicyWrite, &Resource::policy())?;
+    // Held from the check to the write, so that what the log has did happen.
+    let _writing = ctx.writing.lock().await;
     let seen = ctx.cache.policy().version;
     if if_match != Some(etag(seen).as_str()) {
         let why = if if_match.is_none() { "`If-Match` is missing" } else { "`If-Match` does not match" };
@@ -80,8 +82,6 @@ pub async fn put(
     }
     let subject = Some(policy.hash().to_owned());
     let log = pipeline::record(ctx, caller, &permit, Op::PolicySet, None, subject).await?;
-
-    let _writing = ctx.writing.lock().await;
     let new = new_record(&policy, &caller.identity.principal, ctx.now())?;
     let record = ctx.store.put_policy(seen, &new).await.map_err(|error| match error {
         StoreError::Conflict { .. } => {

@@ -5,7 +5,7 @@
 //! makes no credentials at all, because the new one would be wider.
 
 use countersign_model::entry::Op;
-use countersign_model::policy::{self, Permit};
+use countersign_model::policy::{self, Effect, Permit, Rule};
 use countersign_model::token::{ID_LEN, Token, base32};
 use countersign_model::{Action, Name, PrincipalName, Resource, time};
 use countersign_store::{PrincipalRecord, StoreError, TokenKind, TokenRecord};
@@ -14,13 +14,13 @@ use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::LogRef;
-use crate::caller::{Caller, TokenRef};
+use crate::caller::{Caller, Identity, TokenRef};
 use crate::context::Context;
 use crate::error::{Error, Forbidden};
 use crate::page::Page;
 use crate::pipeline::{self, Logged};
 use crate::random;
-use crate::snapshot::Principal;
+use crate::snapshot::{CurrentPolicy, Principal};
 
 /// What the API says about a principal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,7 +59,9 @@ pub async fn create(
     let name = PrincipalName::from(name);
     let resource = Resource::principal(name.as_str());
     let permit = pipeline::authorise(ctx, caller, Action::PrincipalWrite, &resource)?;
-    check_may_give(caller, &permit, &roles)?;
+    check_may_give(ctx, caller, &permit, &name, &roles)?;
+    // Held from the check to the write, so that what the log has did happen.
+    let _writing = ctx.writing.lock().await;
     if ctx.cache.principal(&name).is_some() {
         return Err(name_taken(&name));
     }
@@ -71,8 +73,6 @@ pub async fn create(
         created: ctx.now(),
         disabled: false,
     };
-
-    let _writing = ctx.writing.lock().await;
     ctx.store.insert_principal(&record).await.map_err(|error| match error {
         StoreError::Conflict { .. } => {
             let _ = ctx.store_failed(error);
@@ -110,16 +110,24 @@ fn check_roles(ctx: &Context, roles: &[Name]) -> Result<(), Error> {
 }
 
 /// Nobody gives what they do not have.
-fn check_may_give(caller: &Caller, permit: &Permit, roles: &[Name]) -> Result<(), Error> {
+fn check_may_give(
+    ctx: &Context,
+    caller: &Caller,
+    permit: &Permit,
+    owner: &PrincipalName,
+    roles: &[Name],
+) -> Result<(), Error> {
     let identity = &caller.identity;
     let why = if identity.narrowing.is_some() {
         Forbidden::Widening
+    } else if identity.has_role("admin") {
+        return Ok(());
+    } else if let Some(role) = roles.iter().find(|role| !identity.has_role(role.as_str())) {
+        Forbidden::Role(role.clone())
+    } else if let Some(rule) = unequal_rule(&ctx.cache.policy(), identity, owner, roles) {
+        Forbidden::Rule(rule)
     } else {
-        let missing = roles.iter().find(|role| !identity.has_role(role.as_str()));
-        match missing {
-            Some(role) if !identity.has_role("admin") => Forbidden::Role(role.clone()),
-            _ => return Ok(()),
-        }
+        return Ok(());
     };
     Err(Error::NotPermitted {
         principal: identity.principal.clone(),
@@ -127,6 +135,28 @@ fn check_may_give(caller: &Caller, permit: &Permit, roles: &[Name]) -> Result<()
         resource: permit.resource().clone(),
         why,
     })
+}
+
+/// A rule that allows something to `owner` and not to the caller, or forbids something to the caller only:
+/// rules can name people as well as roles.
+fn unequal_rule(
+    current: &CurrentPolicy,
+    identity: &Identity,
+    owner: &PrincipalName,
+    roles: &[Name],
+) -> Option<Name> {
+    let concerned = |rule: &&Rule| {
+        let other = rule.concerns(owner, roles);
+        let own = rule.concerns(&identity.principal, &identity.roles);
+        match rule.effect {
+            Effect::Allow => other && !own,
+            Effect::Deny => own && !other,
+        }
+    };
+    let rules = current.policy.rules();
+    // Whom no rule lets do anything can be made by anybody.
+    let powerless = !rules.iter().any(|rule| rule.effect == Effect::Allow && rule.concerns(owner, roles));
+    if powerless { None } else { rules.iter().find(concerned).map(|rule| rule.id.clone()) }
 }
 
 /// The principals that `caller` may read.
@@ -162,14 +192,13 @@ pub async fn disable(
     name: &PrincipalName,
 ) -> Result<Logged<PrincipalDocument>, Error> {
     let permit = permit_to_write(ctx, caller, name)?;
+    let _writing = ctx.writing.lock().await;
     let principal = find(ctx, name)?;
     if principal.disabled {
         return Ok(Logged { value: document(&principal), log: None });
     }
     let log =
         pipeline::record(ctx, caller, &permit, Op::PrincipalDisable, None, Some(name.to_string())).await?;
-
-    let _writing = ctx.writing.lock().await;
     ctx.store.disable_principal(name.as_str()).await.map_err(|e| ctx.store_failed(e))?;
     let disabled = Principal {
         name: principal.name.clone(),
@@ -367,7 +396,7 @@ fn permit_to_give(ctx: &Context, caller: &Caller, owner: &PrincipalName) -> Resu
     let permit = permit_to_write(ctx, caller, owner)?;
     // Whether somebody is there is said only to who may write them: that was checked above.
     let principal = find(ctx, owner)?;
-    check_may_give(caller, &permit, &principal.roles)?;
+    check_may_give(ctx, caller, &permit, owner, &principal.roles)?;
     if principal.disabled {
         return Err(Error::Conflict(format!("principal `{owner}` is disabled")));
     }

@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 use crate::Secret;
 use crate::caller::{Caller, Identity};
-use crate::context::{Context, Inner, Limits, LogState, SystemClock};
+use crate::context::{Context, Inner, Limits, LogState, Naming, SystemClock};
 use crate::error::Error;
 use crate::home::StoreHome;
 use crate::random::{self, RequestIds};
@@ -261,6 +261,7 @@ impl Parts {
             front_sandbox: self.sandbox,
             cache: Cache::new(self.snapshot),
             writing: tokio::sync::Mutex::new(()),
+            naming: Naming::default(),
             generation: AtomicI64::new(self.generation),
             stale: AtomicBool::new(false),
             control: Arc::new(owner()),

@@ -142,12 +142,39 @@ struct Shared {
 struct Link {
     open: bool,
     buffer: Vec<u8>,
-    waiting: HashMap<u64, oneshot::Sender<Response>>,
+    waiting: HashMap<u64, Waiting>,
+    /// What the requests of all who wait, or have ceased to, cost the key host.
+    load: Load,
+}
+
+/// Who waits for an answer.
+struct Waiting {
+    answer: oneshot::Sender<Response>,
+    cost: Load,
+}
+
+/// Work that was given to the key host and not answered.
+#[derive(Clone, Copy, Default)]
+struct Load {
+    bytes: usize,
+    items: usize,
+}
+
+impl Link {
+    fn take(&mut self, id: u64) -> Option<oneshot::Sender<Response>> {
+        let Waiting { answer, cost } = self.waiting.remove(&id)?;
+        self.load.bytes -= cost.bytes;
+        self.load.items -= cost.items;
+        Some(answer)
+    }
 }
 
 /// Bytes that may wait to be sent. More means that the key host does not keep up: callers are told to
 /// come back.
 const MAX_BUFFERED: usize = 2 * wire::MAX_FRAME;
+/// Work that may be unanswered. The key host takes what it is sent and queues it, and a caller that goes
+/// away leaves its request there: without a bound, one that asks and goes could fill its memory.
+const MAX_LOAD: Load = Load { bytes: 4 * wire::MAX_FRAME, items: 1 << 16 };
 
 impl KeyHost {
     /// Starts guardian and key host, and waits until the key host is open: [`Guardian::spawn`] and
@@ -261,8 +288,8 @@ impl KeyHost {
         passphrase: Secret,
     ) -> Result<(Secret, LogRef), HostError> {
         allows(permit, Action::KeyExport, None)?;
-        let cause = cause(permit, request);
-        match self.ask(&Request::Export { cause, blob: blob.to_vec(), passphrase }).await? {
+        let (key, cause) = (key_of(permit)?, cause(permit, request));
+        match self.ask(&Request::Export { cause, key, blob: blob.to_vec(), passphrase }).await? {
             Response::Exported { pem, index } => Ok((pem, self.log_ref(index)?)),
             other => Err(unexpected(&other)),
         }
@@ -361,12 +388,22 @@ impl KeyHost {
         }
     }
 
-    /// All data keys under the passphrase of a backup.
+    /// All data keys under the passphrase of a backup. Its entry in the log is written before they leave.
     ///
     /// # Errors
     /// [`HostError`].
-    pub async fn wrap_for_backup(&self, passphrase: Secret) -> Result<Vec<WrappedDataKey>, HostError> {
-        self.data_keys(&Request::WrapForBackup { passphrase }).await
+    pub async fn wrap_for_backup(
+        &self,
+        permit: &Permit,
+        request: &RequestId,
+        passphrase: Secret,
+    ) -> Result<(Vec<WrappedDataKey>, LogRef), HostError> {
+        allows(permit, Action::PolicyWrite, None)?;
+        let cause = cause(permit, request);
+        match self.ask(&Request::WrapForBackup { cause, passphrase }).await? {
+            Response::BackupKeys { keys, index } => Ok((keys, self.log_ref(index)?)),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Makes a new seal key and returns all data keys under it. To be stored; then [`Self::commit_seal`].
@@ -447,12 +484,18 @@ impl KeyHost {
                     Status::Ready(_) => HostError::Unavailable,
                 });
             }
-            if link.buffer.len() > MAX_BUFFERED {
+            let before = link.buffer.len();
+            let Load { bytes, items } = link.load;
+            if before > MAX_BUFFERED || bytes > MAX_LOAD.bytes || items > MAX_LOAD.items {
                 return Err(HostError::Unavailable);
             }
             let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
             wire::encode(id, request, &mut link.buffer).map_err(|e| HostError::Protocol(e.to_string()))?;
-            link.waiting.insert(id, answer);
+            let items = if let Request::Sign { items, .. } = request { items.len() } else { 1 };
+            let cost = Load { bytes: link.buffer.len() - before, items };
+            link.load.bytes += cost.bytes;
+            link.load.items += cost.items;
+            link.waiting.insert(id, Waiting { answer, cost });
         }
         self.shared.outgoing.notify_one();
         match answered.await {
@@ -541,6 +584,11 @@ async fn keep_connected(
                 }
                 tracing::warn!("the key host died; the guardian restarts it");
             }
+            Err(_) if lock(&shared.child).is_none() => {
+                // Stopped while it waited for its passphrase.
+                shared.guardian_gone.send_replace(true);
+                return;
+            }
             Err(error) => {
                 tracing::error!(%error, "the key host did not open");
                 close(&shared, error);
@@ -600,12 +648,19 @@ async fn open(
                         waiting = Some(answer);
                     }
                     _ = socket.readable() => return Err(HostError::Unavailable),
+                    () = no_longer_locked(shared) => return Err(HostError::Unavailable),
                 }
             }
             Response::Refused(error) => return Err(error),
             other => return Err(unexpected(&other)),
         }
     }
+}
+
+/// Waits until [`KeyHost::stop`] says that nobody waits for a passphrase any more.
+async fn no_longer_locked(shared: &Shared) {
+    let mut status = shared.status.subscribe();
+    let _ = status.wait_for(|status| *status != Status::Down(HostError::Locked)).await;
 }
 
 async fn read_response(socket: &mut UnixStream, frames: &mut FrameReader) -> Result<Response, HostError> {
@@ -646,7 +701,7 @@ async fn read_answers(shared: &Shared, mut socket: OwnedReadHalf, mut frames: Fr
         if !answers.is_empty() {
             let mut link = lock(&shared.link);
             let senders: Vec<_> =
-                answers.drain(..).map(|(id, response)| (link.waiting.remove(&id), response)).collect();
+                answers.drain(..).map(|(id, response)| (link.take(id), response)).collect();
             drop(link);
             for (sender, response) in senders {
                 if let Some(sender) = sender {
@@ -695,6 +750,7 @@ fn close(shared: &Shared, error: HostError) {
     wire::wipe(&mut link.buffer);
     link.buffer.clear();
     link.waiting.clear();
+    link.load = Load::default();
     drop(link);
     shared.status.send_replace(Status::Down(error));
 }
@@ -704,13 +760,9 @@ fn sign_item(permit: &Permit, job: SignJob, blob: u32) -> Result<(Arc<[u8]>, Sig
     if permit.format() != Some(job.format) || permit.scheme().is_some_and(|scheme| scheme != job.scheme) {
         return Err(HostError::Protocol("the permit is for another format or scheme".into()));
     }
-    let key = permit
-        .resource()
-        .as_key()
-        .ok_or_else(|| HostError::Protocol("the permit is not for a key".into()))?;
     let item = SignItem {
         blob,
-        key,
+        key: key_of(permit)?,
         cause: cause(permit, &job.request_id),
         format: job.format,
         scheme: job.scheme,
@@ -720,6 +772,10 @@ fn sign_item(permit: &Permit, job: SignJob, blob: u32) -> Result<(Arc<[u8]>, Sig
         verify: job.verify,
     };
     Ok((job.blob, item))
+}
+
+fn key_of(permit: &Permit) -> Result<KeyName, HostError> {
+    permit.resource().as_key().ok_or_else(|| HostError::Protocol("the permit is not for a key".into()))
 }
 
 fn cause(permit: &Permit, request: &RequestId) -> Cause {
@@ -757,3 +813,45 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How long a caller may be asked to wait before trying again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client whose requests are taken at once and never answered.
+    fn client() -> KeyHost {
+        let (guardian, _) = StdUnixStream::pair().unwrap();
+        let link = Link { open: true, ..Link::default() };
+        let shared = Shared {
+            origin: std::sync::OnceLock::new(),
+            next_id: AtomicU64::new(1),
+            link: Mutex::new(link),
+            outgoing: Notify::new(),
+            status: watch::Sender::new(Status::Down(HostError::Unavailable)),
+            unlock: mpsc::channel(1).0,
+            child: Mutex::default(),
+            guardian,
+            guardian_gone: watch::Sender::new(false),
+        };
+        KeyHost { shared: Arc::new(shared) }
+    }
+
+    /// Asks and goes away; `None` if the request was taken.
+    async fn ask_and_go(host: &KeyHost) -> Option<HostError> {
+        let answer = tokio::time::timeout(Duration::ZERO, host.ask(&Request::Checkpoint)).await;
+        lock(&host.shared.link).buffer.clear();
+        answer.ok().and_then(Result::err)
+    }
+
+    #[tokio::test]
+    async fn a_request_counts_until_it_is_answered_also_when_nobody_waits_for_it() {
+        let host = client();
+        for _ in 0..=MAX_LOAD.items {
+            assert_eq!(ask_and_go(&host).await, None);
+        }
+        assert_eq!(ask_and_go(&host).await, Some(HostError::Unavailable));
+        assert!(lock(&host.shared.link).take(1).is_some());
+        assert_eq!(ask_and_go(&host).await, None);
+        assert_eq!(ask_and_go(&host).await, Some(HostError::Unavailable));
+    }
+}

@@ -9,6 +9,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -31,8 +32,23 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// How long a key host may take to finish its work after the front is gone.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The program that runs, whatever lies at its path by now: a front that was taken over could put another
+/// one there and kill the key host, and after an upgrade the two would not understand each other.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// Leaves it to the front to decide when to end. Whoever stops the service signals all of its processes, and
+/// the front still needs these to finish what it accepted: they end when its socket closes.
+pub(crate) fn ignore_signals() {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        // A handler that only notes it. If there can be none, the process ends a little early, as before.
+        let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
+    }
+}
+
 /// Runs the guardian on the socket that is its standard input. `words` are for the key host.
 pub fn main(words: &[OsString]) -> ExitCode {
+    ignore_signals();
     let socket = match io::stdin().as_fd().try_clone_to_owned() {
         Ok(fd) => UnixStream::from(fd),
         Err(_) => return ExitCode::from(2),
@@ -44,7 +60,7 @@ pub fn main(words: &[OsString]) -> ExitCode {
 }
 
 fn guard(front: UnixStream, words: &[OsString]) -> io::Result<()> {
-    let program = std::env::current_exe()?;
+    let name = std::env::current_exe()?;
     let gone = Arc::new(AtomicBool::new(false));
     let (wake, woken) = mpsc::channel();
     watch_front(front.try_clone()?, Arc::clone(&gone), wake)?;
@@ -52,7 +68,8 @@ fn guard(front: UnixStream, words: &[OsString]) -> io::Result<()> {
     while !gone.load(Ordering::Acquire) {
         let started = Instant::now();
         let (ours, theirs) = UnixStream::pair()?;
-        let mut child = Command::new(&program)
+        let mut child = Command::new(PROGRAM)
+            .arg0(&name)
             .arg(HOST_COMMAND)
             .args(words)
             .stdin(Stdio::from(OwnedFd::from(theirs)))

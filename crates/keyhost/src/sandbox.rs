@@ -120,14 +120,18 @@ fn restrict_front(host_dir: &Path, log_dir: &Path, data: &Path, report: &mut Rep
     for directory in data.ancestors() {
         let Ok(entries) = std::fs::read_dir(directory) else { continue };
         let beside = |path: &PathBuf| !data.starts_with(path) && path != host_dir && path != log_dir;
-        open.extend(entries.flatten().map(|entry| entry.path()).filter(beside));
+        // A link leads to what another rule gives, or to what none may: a data directory has a second name
+        // where systemd makes it (`/var/lib/NAME` is a link into `/var/lib/private`).
+        let real = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()));
+        open.extend(real.map(|entry| entry.path()).filter(beside));
     }
     let writable: Vec<&Path> = open.iter().map(PathBuf::as_path).collect();
     restrict_files(
         Confinement {
             writable: &writable,
             readable: &[log_dir],
-            handled: AccessFs::from_all(ABI::V1),
+            // With V3, so that files cannot be cut by their path either.
+            handled: AccessFs::from_all(ABI::V3),
             network: Network::Unrestricted,
         },
         report,
@@ -167,14 +171,21 @@ const REFUSED_CALLS: &[i64] = &[
     59,  // execve
     101, // ptrace
     165, // mount
+    246, // kexec_load
+    248, // add_key
+    249, // request_key
+    250, // keyctl
     288, // accept4
+    298, // perf_event_open
     310, // process_vm_readv
     311, // process_vm_writev
     321, // bpf
     322, // execveat
+    323, // userfaultfd
     425, // io_uring_setup
     426, // io_uring_enter
     427, // io_uring_register
+    438, // pidfd_getfd
 ];
 #[cfg(target_arch = "aarch64")]
 const REFUSED_CALLS: &[i64] = &[
@@ -187,14 +198,21 @@ const REFUSED_CALLS: &[i64] = &[
     221, // execve
     117, // ptrace
     40,  // mount
+    104, // kexec_load
+    217, // add_key
+    218, // request_key
+    219, // keyctl
+    241, // perf_event_open
     242, // accept4
     270, // process_vm_readv
     271, // process_vm_writev
     280, // bpf
     281, // execveat
+    282, // userfaultfd
     425, // io_uring_setup
     426, // io_uring_enter
     427, // io_uring_register
+    438, // pidfd_getfd
 ];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const REFUSED_CALLS: &[i64] = &[];

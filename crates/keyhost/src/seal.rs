@@ -61,15 +61,21 @@ pub struct BlobHeader {
 }
 
 impl BlobHeader {
+    /// Whether the key is one of `surface`.
+    ///
+    /// # Errors
+    /// [`HostError::OwnedBy`].
+    pub fn belongs_to(&self, surface: Surface) -> Result<(), HostError> {
+        let owner = self.name.owner().unwrap_or(Surface::Native);
+        if owner == surface { Ok(()) } else { Err(HostError::OwnedBy(owner)) }
+    }
+
     /// Whether the key may sign `format` when `surface` asks.
     ///
     /// # Errors
     /// [`HostError::OwnedBy`] or [`HostError::FormatNotAllowed`].
     pub fn allows(&self, surface: Surface, format: Format) -> Result<(), HostError> {
-        let owner = self.name.owner().unwrap_or(Surface::Native);
-        if owner != surface {
-            return Err(HostError::OwnedBy(owner));
-        }
+        self.belongs_to(surface)?;
         match &self.formats {
             Some(formats) if !formats.contains(&format) => Err(HostError::FormatNotAllowed(format)),
             _ => Ok(()),
@@ -273,8 +279,10 @@ fn derive(
 /// Appends nonce, ciphertext and tag to `out`; what stands in `out` already is the associated data.
 fn encrypt(key: &[u8; 32], clear: &[u8], out: &mut Vec<u8>) -> Result<(), HostError> {
     let cipher = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(internal)?;
-    let mut buffer = clear.to_vec();
-    let nonce = cipher.seal_in_place_append_tag(Aad::from(out.as_slice()), &mut buffer).map_err(internal)?;
+    // With room for the tag: growing would leave the clear bytes behind.
+    let mut buffer = Zeroizing::new(Vec::with_capacity(clear.len() + AES_256_GCM.tag_len()));
+    buffer.extend_from_slice(clear);
+    let nonce = cipher.seal_in_place_append_tag(Aad::from(out.as_slice()), &mut *buffer).map_err(internal)?;
     out.extend_from_slice(nonce.as_ref());
     out.extend_from_slice(&buffer);
     Ok(())

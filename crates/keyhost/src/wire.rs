@@ -194,6 +194,8 @@ pub enum Request {
     Export {
         /// Circumstances for the log.
         cause: Cause,
+        /// The key that the permit names: the blob must be this key's.
+        key: KeyName,
         /// The sealed key.
         #[serde(with = "serde_bytes")]
         blob: Vec<u8>,
@@ -227,6 +229,8 @@ pub enum Request {
     },
     /// All data keys under `passphrase`, for a backup.
     WrapForBackup {
+        /// Circumstances for the log.
+        cause: Cause,
         /// The backup's passphrase.
         passphrase: Secret,
     },
@@ -276,7 +280,14 @@ pub enum Response {
         #[serde(with = "serde_bytes")]
         sealed: Vec<u8>,
     },
-    /// To [`Request::WrapForBackup`] and [`Request::RotateSeal`].
+    /// To [`Request::WrapForBackup`].
+    BackupKeys {
+        /// All data keys.
+        keys: Vec<WrappedDataKey>,
+        /// Index of its entry.
+        index: u64,
+    },
+    /// To [`Request::RotateSeal`].
     DataKeys(Vec<WrappedDataKey>),
     /// To [`Request::CommitSeal`].
     Done,
@@ -469,10 +480,12 @@ impl FrameReader {
     /// Where to read more bytes into; tell with [`Self::filled`] how many came.
     pub fn space(&mut self) -> &mut [u8] {
         // What was given out may have held a passphrase or a key: wipe it before it is overwritten.
-        wipe(&mut self.buffer[..self.start]);
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        if self.start > 0 {
+            wipe(&mut self.buffer[..self.start]);
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
         // Grows with the bytes that came, never with a length that was only announced.
         let wanted = self.end + READ_SIZE.max(self.end);
         if self.buffer.len() < self.end + READ_SIZE {

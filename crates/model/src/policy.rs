@@ -305,9 +305,14 @@ impl Rule {
         None
     }
 
+    /// Whether the rule names `principal`, who has `roles`.
+    pub fn concerns(&self, principal: &PrincipalName, roles: &[Name]) -> bool {
+        self.principals.iter().any(|p| matches_principal(p, principal, roles))
+    }
+
     fn matches(&self, ask: &Ask<'_>) -> bool {
         self.actions.iter().any(|p| matches(p, ask.action.as_str()))
-            && self.principals.iter().any(|p| matches_principal(p, ask))
+            && self.concerns(ask.judged, ask.roles)
             && self.resources.iter().any(|p| matches(p, ask.resource.as_str()))
             && self.matches_format(ask.format)
             && matches_optional(self.schemes.as_deref(), ask.scheme.map(Scheme::as_str))
@@ -335,10 +340,10 @@ fn foreign_owner(ask: &Ask<'_>) -> Option<Surface> {
     (!through_owner).then_some(owner)
 }
 
-fn matches_principal(pattern: &str, ask: &Ask<'_>) -> bool {
+fn matches_principal(pattern: &str, principal: &PrincipalName, roles: &[Name]) -> bool {
     match pattern.strip_prefix("role:") {
-        Some(role) => ask.roles.iter().any(|r| matches(role, r.as_str())),
-        None => matches(pattern, ask.judged.as_str()),
+        Some(role) => roles.iter().any(|r| matches(role, r.as_str())),
+        None => matches(pattern, principal.as_str()),
     }
 }
 

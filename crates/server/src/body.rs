@@ -1,6 +1,8 @@
 //! Bodies: bounded before anything is allocated, cut off when they come too slowly, strict as JSON.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,7 +12,9 @@ use futures_util::FutureExt as _;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -216,7 +220,33 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
 /// # Errors
 /// `malformed-json`, or `invalid-request` with the member at fault; neither quotes the body.
 pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| explain(bytes, &error))
+    match serde_json::from_slice(bytes) {
+        Ok(Object(document)) => Ok(document),
+        Err(error) => Err(explain(bytes, &error)),
+    }
+}
+
+/// A document that is a JSON object. By itself a derived type reads an array of its members' values, too.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
 }
 
 fn explain(bytes: &[u8], error: &serde_json::Error) -> Problem {
@@ -373,8 +403,11 @@ mod tests {
 
     #[test]
     fn a_document_that_is_no_object_is_refused() {
-        assert_eq!(refusal("[1]")["status"], 400);
-        assert_eq!(refusal("\"x\"")["status"], 400);
+        for text in ["[1]", "\"x\"", "null", r#"["name", "passphrase", 1]"#] {
+            let problem = refusal(text);
+            assert_eq!(problem["type"], "urn:countersign:problem:invalid-request", "{text}");
+            assert!(problem["detail"].as_str().unwrap().ends_with("expected an object"), "{problem}");
+        }
     }
 
     #[test]

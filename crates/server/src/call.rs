@@ -174,6 +174,11 @@ impl FromRequestParts<App> for Segment {
 }
 
 impl Segment {
+    /// A segment that a route of its own has in the place of the parameter.
+    pub fn literal(text: &str) -> Self {
+        Self(Some(text.to_owned()))
+    }
+
     /// The text, unless it is not UTF-8.
     pub fn text(&self) -> Option<&str> {
         self.0.as_deref()

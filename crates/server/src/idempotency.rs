@@ -59,7 +59,7 @@ impl Once {
 /// Does `work`, or gives the answer that it had when it was done first. Answers 5xx are not kept.
 ///
 /// # Errors
-/// `idempotency-mismatch` for a key of another request; those of `work` with status 5xx.
+/// `idempotency-mismatch` for a key of another request; when the database does not keep the answer.
 pub async fn run(
     app: App,
     caller: Caller,
@@ -91,9 +91,8 @@ pub async fn run(
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     let answer =
         StoredAnswer { status: parts.status.as_u16(), headers: headers.collect(), body: body.to_vec() };
-    if let Err(error) = finish(&app.ctx, claim, &answer).await {
-        tracing::warn!(%error, "an answer was not kept for its idempotency key");
-    }
+    // An answer that is not kept is not given: the same request would get another one later.
+    finish(&app.ctx, claim, &answer).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

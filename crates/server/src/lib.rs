@@ -149,6 +149,12 @@ pub fn run(options: ServeOptions) -> Result<(), ServeError> {
 
     let mut prepared = startup::prepare(open(options.passphrase.clone()))?;
     if !prepared.has_begun() {
+        if config.seal.source == config::SealSource::File {
+            tracing::warn!(
+                "the seal key is made in the file `host/seal.key` of the data directory: who copies the disk \
+                 has it; `[seal] source = \"passphrase-file\"` or `\"credential\"` protects better"
+            );
+        }
         // The first start writes beside the directories that a confined process can write to.
         runtime()?.block_on(async {
             prepared.open().await?.shutdown().await;

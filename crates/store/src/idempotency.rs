@@ -146,6 +146,20 @@ impl Store {
         tx.commit().await
     }
 
+    /// Ends the leases of runs that died with an earlier process of `node`, and tells how many they were: the
+    /// next request with such a key runs at once. To be called before the node takes requests.
+    ///
+    /// # Errors
+    /// Those of any write.
+    pub async fn idempotency_release(&self, node: &str) -> Result<u64, StoreError> {
+        let mut tx = self.write().await?;
+        // Not forgotten: it may have been signed, so another request must not take the key.
+        let sql = "update idempotency set lease_until = 0 where node = $1 and state = 'running'";
+        let released = tx.execute(sql, &[node.into()]).await?;
+        tx.commit().await?;
+        Ok(released)
+    }
+
     /// Removes up to 1000 keys that were begun before `before`, and tells how many they were. To be
     /// called until it is 0.
     ///

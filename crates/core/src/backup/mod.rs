@@ -18,7 +18,6 @@ use std::sync::Arc;
 use countersign_keyhost::client::SignJob;
 use countersign_keyhost::seal::{DataKeys, SealFile, SealKey, SealSource};
 use countersign_keyhost::wire::{HostError, WrappedDataKey};
-use countersign_model::entry::Op;
 use countersign_model::policy::Policy;
 use countersign_model::{
     Action, Format, KeyName, Name, Resource, Scheme, Surface, ToSign, strict_json, time,
@@ -173,8 +172,9 @@ pub async fn create<W: Write + Send + 'static>(
 ) -> Result<(Manifest, W), BackupError> {
     check_passphrase(&passphrase)?;
     let permit = pipeline::authorise(ctx, caller, Action::PolicyWrite, &Resource::policy())?;
-    pipeline::record(ctx, caller, &permit, Op::BackupCreate, None, None).await?;
-    let data_keys = ctx.key_host.wrap_for_backup(passphrase.clone()).await?;
+    let (data_keys, logged) =
+        ctx.key_host.wrap_for_backup(&permit, &caller.request_id, passphrase.clone()).await?;
+    ctx.told(&logged);
 
     // The state of the database first, the log after it: so the log has an entry for every change.
     let mut export = ctx.store.export().await?;

@@ -35,6 +35,37 @@ async fn nobody_gives_a_role_that_they_do_not_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_acts_as_somebody_whom_a_rule_names_and_lets_do_more() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let mut rules = countersign_core::policy::get(ctx, &owner).unwrap();
+        for rule in [
+            serde_json::json!({"id": "manager", "effect": "allow", "principals": ["role:manager"],
+                "actions": ["principal:*"], "resources": ["*"]}),
+            serde_json::json!({"id": "chief", "effect": "allow", "principals": ["ana", "later"],
+                "actions": ["policy:write"], "resources": ["*"]}),
+            serde_json::json!({"id": "not-max", "effect": "deny", "principals": ["max"],
+                "actions": ["key:sign"], "resources": ["*"]}),
+        ] {
+            rules.rules.push(serde_json::from_value(rule).unwrap());
+        }
+        countersign_core::policy::put(ctx, &owner, rules.rules.clone(), Some(&rules.etag())).await.unwrap();
+        house.person("ana", &[]).await;
+        house.person("sue", &["signer"]).await;
+        let max = house.person("max", &["manager", "signer"]).await;
+
+        let as_ana = principals::create_token(ctx, &max, &principal("ana"), any_token()).await;
+        refused(as_ana, Code::NotPermitted);
+        refused(principals::create(ctx, &max, name("later"), vec![]).await, Code::NotPermitted);
+        let as_sue = principals::create_token(ctx, &max, &principal("sue"), any_token()).await;
+        refused(as_sue, Code::NotPermitted);
+        principals::create_token(ctx, &max, &principal("max"), any_token()).await.unwrap();
+        principals::create(ctx, &max, name("new"), vec![]).await.unwrap();
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_narrows_its_principals_rights_and_never_widens_them() {
     for house in House::on_both().await {
         let (ctx, owner) = (&house.ctx, house.owner());

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::guardian;
 use crate::log::{LogWriter, OpenLog};
 use crate::sandbox;
 use crate::seal::{DataKeys, SealFile, SealKey, SealSource, read_passphrase};
@@ -68,11 +69,22 @@ impl Arguments {
 
 /// Runs the key host on the socket that is its standard input, until the front closes it.
 pub fn main(words: &[std::ffi::OsString]) -> ExitCode {
+    guardian::ignore_signals();
     let Some(arguments) = Arguments::from_words(words) else { return ExitCode::from(2) };
+    die_of_any_panic();
     match io::stdin().as_fd().try_clone_to_owned() {
         Ok(socket) => run(&arguments, UnixStream::from(socket)),
         Err(_) => ExitCode::from(2),
     }
+}
+
+/// A thread less would leave requests without an answer; the guardian starts a whole process instead.
+fn die_of_any_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 fn run(arguments: &Arguments, mut socket: UnixStream) -> ExitCode {

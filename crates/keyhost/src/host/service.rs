@@ -102,14 +102,13 @@ impl Service {
             Request::Import { cause, spec, pem, passphrase } => {
                 service.import(id, cause, spec, &pem, passphrase.as_ref());
             }
-            Request::Export { cause, blob, passphrase } => service.export(id, cause, &blob, &passphrase),
+            Request::Export { cause, key, blob, passphrase } => {
+                service.export(id, cause, &key, &blob, &passphrase);
+            }
             Request::MakeSecret { id: credential } => {
                 service.answer(id, service.make_secret(&credential));
             }
-            Request::WrapForBackup { passphrase } => {
-                let seal = SealKey::Passphrase(zeroize::Zeroizing::new(passphrase.0.clone()));
-                service.answer(id, service.keys.wrap(&seal).map(Response::DataKeys));
-            }
+            Request::WrapForBackup { cause, passphrase } => service.wrap_for_backup(id, cause, &passphrase),
             Request::RotateSeal => service.answer(id, service.rotate_seal()),
             Request::CommitSeal => service.answer(id, service.commit_seal()),
             Request::Sign { .. } | Request::Record { .. } | Request::Checkpoint | Request::Hello(_) => {
@@ -181,15 +180,22 @@ impl Service {
         }
     }
 
-    fn export(self: &Arc<Self>, id: u64, cause: Cause, blob: &[u8], passphrase: &Secret) {
+    fn export(
+        self: &Arc<Self>,
+        id: u64,
+        cause: Cause,
+        named: &KeyName,
+        blob: &[u8],
+        passphrase: &Secret,
+    ) {
         let written = self.cache.get_or_open(&self.keys, blob).and_then(|key| {
+            if key.header.name != *named {
+                return Err(HostError::BadBlob);
+            }
             if !key.header.exportable {
                 return Err(HostError::NotExportable);
             }
-            let owner = key.header.name.owner();
-            if owner.is_some_and(|owner| owner != cause.surface) {
-                return Err(HostError::OwnedBy(owner.unwrap_or(cause.surface)));
-            }
+            key.header.belongs_to(cause.surface)?;
             let pem = soft::to_encrypted_pem(&key.key, &passphrase.0).map_err(|error| match error {
                 soft::ExportError::ShortPassphrase => HostError::WrongPassphrase(error.to_string()),
                 other => HostError::Internal(other.to_string()),
@@ -201,6 +207,18 @@ impl Service {
                 let name = Some(key.header.name.clone());
                 let draft = trust_change(cause, Op::KeyExport, name, Some(key.id.clone()), None);
                 self.append_then(id, draft, |index| Response::Exported { pem, index });
+            }
+            Err(error) => self.answer(id, Err(error)),
+        }
+    }
+
+    /// Whoever has a backup and its passphrase has all keys: that must leave a trace, whatever the front says.
+    fn wrap_for_backup(self: &Arc<Self>, id: u64, cause: Cause, passphrase: &Secret) {
+        let seal = SealKey::Passphrase(zeroize::Zeroizing::new(passphrase.0.clone()));
+        match self.keys.wrap(&seal) {
+            Ok(keys) => {
+                let draft = trust_change(cause, Op::BackupCreate, None, None, None);
+                self.append_then(id, draft, |index| Response::BackupKeys { keys, index });
             }
             Err(error) => self.answer(id, Err(error)),
         }

@@ -31,6 +31,61 @@ pub(super) struct Segment {
     bytes: Vec<u8>,
 }
 
+/// A journal that was read back and not touched yet.
+pub(super) struct ReadBack {
+    dir: PathBuf,
+    /// In order.
+    pub segments: Vec<Segment>,
+    /// Bytes of whole frames in the last one.
+    whole: u64,
+}
+
+impl ReadBack {
+    /// Reads what is in the journal; nothing, if there is none. Changes nothing: first the log must be known
+    /// to be the right one.
+    pub(super) fn of(dir: &Path) -> Result<Self, String> {
+        let failed = |e: io::Error| format!("the log's journal: {e}");
+        let mut segments = Vec::new();
+        for first in segment_numbers(dir).map_err(failed)? {
+            let bytes = fs::read(path_of(dir, first)).map_err(failed)?;
+            segments.push(Segment { first, bytes });
+        }
+        let mut whole = 0;
+        let count = segments.len();
+        for (i, segment) in segments.iter_mut().enumerate() {
+            whole = segment.whole_frames();
+            if i + 1 < count && whole < segment.bytes.len() {
+                return Err(format!(
+                    "the log's journal is damaged in the segment of entry {}",
+                    segment.first
+                ));
+            }
+            segment.bytes.truncate(whole);
+        }
+        Ok(Self { dir: dir.to_owned(), segments, whole: whole as u64 })
+    }
+
+    /// Opens it to be written on; begins one if there is none. What a crash left unfinished at the very end
+    /// is cut off: it was never acknowledged.
+    pub(super) fn open(self) -> Result<Journal, String> {
+        let Self { dir, segments, whole } = self;
+        let open = || match segments.last() {
+            None => {
+                fs::create_dir_all(&dir)?;
+                create(&dir, 0)
+            }
+            Some(last) => {
+                let file = OpenOptions::new().write(true).open(path_of(&dir, last.first))?;
+                file.set_len(whole)?;
+                file.sync_all()?;
+                Ok(file)
+            }
+        };
+        let file = open().map_err(|e: io::Error| format!("the log's journal: {e}"))?;
+        Ok(Journal { dir, file, durable: whole, broken: None })
+    }
+}
+
 /// Why an append failed. In every case nothing of it is in the log.
 #[derive(Debug)]
 pub(super) enum AppendError {
@@ -43,39 +98,6 @@ pub(super) enum AppendError {
 const FRAME_HEAD: usize = 6;
 
 impl Journal {
-    /// Opens the journal and reads back what is in it; begins one if there is none. What a crash left
-    /// unfinished at the very end is cut off: it was never acknowledged.
-    pub(super) fn open(dir: &Path) -> Result<(Self, Vec<Segment>), String> {
-        let failed = |e: io::Error| format!("the log's journal: {e}");
-        fs::create_dir_all(dir).map_err(failed)?;
-        let mut firsts = segment_numbers(dir).map_err(failed)?;
-        if firsts.is_empty() {
-            create(dir, 0).map_err(failed)?;
-            firsts.push(0);
-        }
-        let mut segments = Vec::new();
-        for first in &firsts {
-            let bytes = fs::read(path_of(dir, *first)).map_err(failed)?;
-            segments.push(Segment { first: *first, bytes });
-        }
-        let mut durable = 0;
-        for (i, segment) in segments.iter_mut().enumerate() {
-            let whole = segment.whole_frames();
-            if i + 1 < firsts.len() && whole < segment.bytes.len() {
-                return Err(format!(
-                    "the log's journal is damaged in the segment of entry {}",
-                    segment.first
-                ));
-            }
-            segment.bytes.truncate(whole);
-            durable = whole as u64;
-        }
-        let last = *firsts.last().expect("one was made if there was none");
-        let file = OpenOptions::new().write(true).open(path_of(dir, last)).map_err(failed)?;
-        file.set_len(durable).and_then(|()| file.sync_all()).map_err(failed)?;
-        Ok((Self { dir: dir.to_owned(), file, durable, broken: None }, segments))
-    }
-
     /// Adds frames and returns when they are on the disk.
     pub(super) fn append(&mut self, frames: &[u8]) -> Result<(), AppendError> {
         if let Some(why) = &self.broken {
@@ -109,20 +131,43 @@ impl Journal {
         self.durable
     }
 
-    /// Goes on in a new segment that begins with entry `first`.
+    /// Goes on in a new segment that begins with entry `first`: the number of entries written so far, so
+    /// that the segment before ends where this one begins.
     pub(super) fn rotate(&mut self, first: u64) -> io::Result<()> {
-        self.file = create(&self.dir, first)?;
-        self.durable = 0;
-        Ok(())
+        match create(&self.dir, first) {
+            Ok(file) => {
+                self.file = file;
+                self.durable = 0;
+                Ok(())
+            }
+            Err(error) => {
+                // The old segment goes on. A new one beside it would look like a gap at the next start.
+                if remove(&self.dir, first).is_err() {
+                    self.broken = Some(format!(
+                        "a segment of the journal could not be made ({error}) nor taken back; restart when \
+                         the disk is well"
+                    ));
+                }
+                Err(error)
+            }
+        }
     }
 }
 
-/// Deletes the segments that end before entry `first`.
+/// Deletes the segments that end before entry `first`, the oldest first.
 pub(super) fn remove_before(dir: &Path, first: u64) -> io::Result<()> {
     for number in segment_numbers(dir)?.into_iter().filter(|n| *n < first) {
-        fs::remove_file(path_of(dir, number))?;
+        remove(dir, number)?;
     }
     Ok(())
+}
+
+/// Deletes a segment, if it is there; it does not come back after a crash.
+fn remove(dir: &Path, first: u64) -> io::Result<()> {
+    match fs::remove_file(path_of(dir, first)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => File::open(dir)?.sync_all(),
+    }
 }
 
 /// Appends one frame to `out`. `entry` is at most 65 535 bytes: the caller checked it.
@@ -163,6 +208,7 @@ fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn create(dir: &Path, first: u64) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(path_of(dir, first))?;
+    failpoint::check("journal-create")?;
     file.sync_all()?;
     File::open(dir)?.sync_all()?;
     Ok(file)
@@ -174,7 +220,11 @@ fn path_of(dir: &Path, first: u64) -> PathBuf {
 
 fn segment_numbers(dir: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
-    for entry in fs::read_dir(dir)? {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(numbers),
+        entries => entries?,
+    };
+    for entry in entries {
         let name = entry?.file_name();
         if let Some(number) = name.to_str().filter(|n| n.len() == 20).and_then(|n| n.parse().ok()) {
             numbers.push(number);
@@ -206,14 +256,14 @@ mod tests {
     }
 
     fn read_back(dir: &Path) -> Vec<(u64, Vec<Vec<u8>>)> {
-        let (_, segments) = Journal::open(dir).unwrap();
+        let segments = ReadBack::of(dir).unwrap().segments;
         segments.iter().map(|s| (s.first, s.entries().map(<[u8]>::to_vec).collect())).collect()
     }
 
     #[test]
     fn entries_come_back_in_order_over_segments() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path()).unwrap();
+        let mut journal = ReadBack::of(dir.path()).unwrap().open().unwrap();
         journal.append(&frames(&[b"a", b"bb"])).unwrap();
         journal.rotate(2).unwrap();
         journal.append(&frames(&[b"c"])).unwrap();
@@ -231,7 +281,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             fs::write(path_of(dir.path(), 0), &whole[..cut]).unwrap();
             assert_eq!(read_back(dir.path()), [(0, vec![b"first".to_vec()])], "cut at {cut}");
-            let (mut journal, _) = Journal::open(dir.path()).unwrap();
+            let mut journal = ReadBack::of(dir.path()).unwrap().open().unwrap();
             journal.append(&frames(&[b"again"])).unwrap();
             assert_eq!(read_back(dir.path()), [(0, vec![b"first".to_vec(), b"again".to_vec()])]);
         }
@@ -251,6 +301,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(path_of(dir.path(), 0), &frames(&[b"first"])[..8]).unwrap();
         fs::write(path_of(dir.path(), 1), frames(&[b"second"])).unwrap();
-        assert!(Journal::open(dir.path()).is_err());
+        assert!(ReadBack::of(dir.path()).is_err());
     }
 }

@@ -15,14 +15,17 @@ mod journal;
 mod tiler;
 mod writer;
 
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use countersign_model::key::PrivateKey as _;
 use countersign_model::{KeyType, Name};
 use countersign_tlog::hash::Hash;
 use countersign_tlog::note::{NoteKeyName, VerifierKey};
 use countersign_tlog::proof;
-use countersign_tlog::tile::Tile;
+use countersign_tlog::tile::{Tile, TileId};
 use countersign_tlog::tree::Tree;
 
 pub use writer::{Draft, LogWriter, Then};
@@ -31,7 +34,7 @@ use crate::seal::DataKeys;
 use crate::soft::SoftKey;
 use crate::wire::{HostError, KnownHead};
 use disk::DiskTiles;
-use journal::Journal;
+use journal::{Journal, ReadBack};
 
 /// Entries in a bundle, and hashes in a full tile.
 const WIDTH: u64 = 256;
@@ -46,6 +49,7 @@ pub struct OpenLog {
     key: SoftKey,
     verifier: VerifierKey,
     origin: Name,
+    lock: File,
 }
 
 impl OpenLog {
@@ -61,31 +65,37 @@ impl OpenLog {
         known: Option<&KnownHead>,
     ) -> Result<Self, HostError> {
         let dir = log_dir.join(origin.as_str());
+        let lock = lock(&dir)?;
         let disk = DiskTiles::new(&dir);
-        let (journal, segments) = Journal::open(&dir.join("journal")).map_err(HostError::Log)?;
-        let base = segments.first().map_or(0, |segment| segment.first);
+        let journal = ReadBack::of(&dir.join("journal")).map_err(HostError::Log)?;
+        let base = journal.segments.first().map_or(0, |segment| segment.first);
         let mut tree = Tree::load(base, &disk)
             .map_err(|e| HostError::LogRolledBack(format!("the log's tiles are incomplete: {e}")))?;
         let mut bundle = Vec::new();
-        for segment in segments {
+        let mut finished = Vec::new();
+        for segment in &journal.segments {
             if segment.first != tree.size() {
                 let why = format!("the log's journal has a gap before entry {}", segment.first);
                 return Err(HostError::LogRolledBack(why));
             }
             for entry in segment.entries() {
-                for full in add(&mut tree, &mut bundle, entry)? {
-                    disk.write_again(&full).map_err(|e| HostError::Log(e.to_string()))?;
-                }
+                finished.extend(add(&mut tree, &mut bundle, entry)?);
             }
         }
+        check_known(&tree, &disk, &finished, known)?;
+
+        // It is the right one: only now is anything of it changed.
+        let journal = journal.open().map_err(HostError::Log)?;
+        for file in &finished {
+            disk.write_again(file).map_err(|e| HostError::Log(e.to_string()))?;
+        }
         disk.mend_partial(&tree.partial_tiles()).map_err(|e| HostError::Log(e.to_string()))?;
-        check_known(&tree, &disk, known)?;
         let key = open_key(&dir.join("key"), origin, keys, tree.size())?;
         let name: NoteKeyName =
             origin.as_str().parse().map_err(|e| HostError::Internal(format!("the log's name: {e}")))?;
         let verifier = VerifierKey::new(name, key.public().clone())
             .map_err(|e| HostError::Internal(format!("the log's key: {e}")))?;
-        Ok(Self { journal, disk, tree, bundle, key, verifier, origin: origin.clone() })
+        Ok(Self { journal, disk, tree, bundle, key, verifier, origin: origin.clone(), lock })
     }
 
     /// Entries in the log.
@@ -96,6 +106,28 @@ impl OpenLog {
     /// The verifier key of its checkpoints.
     pub fn verifier_key(&self) -> String {
         self.verifier.to_string()
+    }
+}
+
+/// Only one process writes a log. A front that is killed and started again may find the key host of before
+/// at its last work: it is waited for, so that both do not write at one place.
+fn lock(dir: &Path) -> Result<File, HostError> {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let failed = |e: std::io::Error| HostError::Log(format!("the log's directory: {e}"));
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let lock = File::open(dir).map_err(failed)?;
+    let begun = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(HostError::Log("another process writes this log".into()));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
     }
 }
 
@@ -131,7 +163,12 @@ impl Finished {
 }
 
 /// The database remembers a head of this log: it must still be in it.
-fn check_known(tree: &Tree, disk: &DiskTiles, known: Option<&KnownHead>) -> Result<(), HostError> {
+fn check_known(
+    tree: &Tree,
+    disk: &DiskTiles,
+    finished: &[Finished],
+    known: Option<&KnownHead>,
+) -> Result<(), HostError> {
     let Some(known) = known else { return Ok(()) };
     if tree.size() < known.size {
         return Err(HostError::LogRolledBack(format!(
@@ -141,7 +178,14 @@ fn check_known(tree: &Tree, disk: &DiskTiles, known: Option<&KnownHead>) -> Resu
         )));
     }
     let partial = tree.partial_tiles();
-    let root = proof::root(known.size, &disk.with_partial(&partial))
+    // What the journal has comes before what is on the disk, which may miss it after a crash.
+    let finished: HashMap<&str, &[u8]> = finished.iter().map(|f| (f.path.as_str(), &f.data[..])).collect();
+    let on_disk = disk.with_partial(&partial);
+    let read = |id: TileId| {
+        let full = id.full().unwrap_or(id).to_string();
+        finished.get(full.as_str()).map_or_else(|| on_disk(id), |data| Ok(data.to_vec()))
+    };
+    let root = proof::root(known.size, &read)
         .map_err(|e| HostError::LogRolledBack(format!("the log's tiles are incomplete: {e}")))?;
     if *root.as_bytes() != known.root {
         return Err(HostError::LogRolledBack(format!(
@@ -169,5 +213,22 @@ fn open_key(path: &Path, origin: &Name, keys: &DataKeys, size: u64) -> Result<So
             Ok(key)
         }
         Err(e) => Err(failed(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_writer_waits_until_the_one_before_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = lock(dir.path()).unwrap();
+        let path = dir.path().to_owned();
+        let next = std::thread::spawn(move || lock(&path).is_ok());
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!next.is_finished(), "both would write");
+        drop(before);
+        assert!(next.join().unwrap());
     }
 }

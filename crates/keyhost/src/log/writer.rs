@@ -1,5 +1,6 @@
 //! Group commit: whatever waits is written and synced together.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,7 +14,7 @@ use countersign_tlog::hash::Hash;
 
 use super::journal::{AppendError, Journal, push_frame};
 use super::tiler::{self, Tiler};
-use super::{Finished, OpenLog, add};
+use super::{Finished, OpenLog, WIDTH, add};
 use crate::wire::{Cause, HeadNote, HostError};
 
 /// What is done with the answer, on the log's thread: it must not block.
@@ -47,7 +48,7 @@ pub struct LogWriter {
 
 /// The most entries and bytes that share one sync, so that one caller's batch cannot hold up all others.
 const GROUP_ENTRIES: usize = 4096;
-/// A segment is closed at the first full bundle beyond this size.
+/// A segment is closed at the end of a full bundle beyond this size.
 const SEGMENT_BYTES: u64 = 16 << 20;
 
 impl LogWriter {
@@ -67,8 +68,10 @@ impl LogWriter {
             bundle: log.bundle,
             origin: log.origin,
             tiler,
+            segment: 0,
             stuck,
             frames: Vec::new(),
+            _lock: log.lock,
         };
         let thread = thread::Builder::new()
             .name("log".into())
@@ -122,9 +125,29 @@ struct State {
     bundle: Vec<u8>,
     origin: Name,
     tiler: Tiler,
+    /// The first entry of the segment that was begun last, if that was in this run.
+    segment: u64,
     /// The tiles cannot be written and wait in memory: no more entries until they are.
     stuck: Arc<AtomicBool>,
     frames: Vec<u8>,
+    /// No other process writes this log while this is open.
+    _lock: File,
+}
+
+/// The end of a bundle within a group: here a new segment can begin, since its tree can be loaded from tiles.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// Entries in the log before it.
+    entries: u64,
+    /// Bytes of the group before it.
+    bytes: usize,
+}
+
+fn host_error(error: AppendError) -> HostError {
+    match error {
+        AppendError::Full => HostError::LogFull,
+        AppendError::Failed(why) => HostError::Log(why),
+    }
 }
 
 impl State {
@@ -152,7 +175,8 @@ impl State {
         self.tiler.stop();
     }
 
-    /// Writes one group. Either all of it becomes durable or nothing of it is in the log.
+    /// Writes one group. What is answered with an index is durable; when writing fails, none of it is, but
+    /// for what stands before a new segment.
     fn commit(&mut self, group: Vec<(Vec<Draft>, Then<u64>)>) {
         if group.is_empty() {
             return;
@@ -160,8 +184,9 @@ impl State {
         let time = time::millis(jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default());
         self.frames.clear();
         let mut leaves = Vec::new();
-        let mut answers: Vec<(Then<u64>, u64)> = Vec::new();
+        let mut answers: Vec<(Then<u64>, u64, u64)> = Vec::new();
         let mut next_index = self.tree.size();
+        let mut cut = None;
         for (drafts, then) in group {
             let entries: Vec<Vec<u8>> =
                 drafts.into_iter().map(|draft| self.entry(draft, &time).to_canonical()).collect();
@@ -169,37 +194,62 @@ impl State {
                 then(Err(HostError::Log(format!("an entry of {} bytes is too long", long.len()))));
                 continue;
             }
-            answers.push((then, next_index));
-            next_index += entries.len() as u64;
+            let first = next_index;
             for entry in entries {
                 push_frame(&mut self.frames, &entry, &Hash::leaf(&entry));
                 leaves.push(entry);
+                next_index += 1;
+                if next_index.is_multiple_of(WIDTH) {
+                    cut = Some(Cut { entries: next_index, bytes: self.frames.len() });
+                }
             }
+            answers.push((then, first, next_index));
         }
-        let written = if self.stuck.load(Ordering::Relaxed) {
-            Err(HostError::LogFull)
+        let (durable, written) = if self.stuck.load(Ordering::Relaxed) {
+            (self.tree.size(), Err(HostError::LogFull))
         } else {
-            self.journal.append(&self.frames).map_err(|error| match error {
-                AppendError::Full => HostError::LogFull,
-                AppendError::Failed(why) => HostError::Log(why),
-            })
+            self.write(cut.filter(|_| self.journal.segment_bytes() > SEGMENT_BYTES), next_index)
         };
-        if let Err(error) = written {
-            for (then, _) in answers {
-                then(Err(error.clone()));
-            }
-            return;
-        }
-        for (then, index) in answers {
-            then(Ok(index));
+        for (then, first, end) in answers {
+            then(match &written {
+                Err(error) if end > durable => Err(error.clone()),
+                _ => Ok(first),
+            });
         }
         // Durable and answered: what readers need can follow.
-        for leaf in leaves {
-            match add(&mut self.tree, &mut self.bundle, &leaf) {
+        let count = durable.saturating_sub(self.tree.size());
+        for leaf in leaves.iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
+            match add(&mut self.tree, &mut self.bundle, leaf) {
                 Ok(finished) => self.finish(finished),
                 // The length was checked above and a tree of 2^63 leaves is out of reach.
                 Err(_) => self.stuck.store(true, Ordering::Relaxed),
             }
+        }
+    }
+
+    /// Writes the frames up to entry `end`, with a new segment at `cut`. Returns the number of entries that
+    /// are durable now, and why they are not all.
+    fn write(&mut self, cut: Option<Cut>, end: u64) -> (u64, Result<(), HostError>) {
+        let mut durable = self.tree.size();
+        let mut rest = self.frames.as_slice();
+        if let Some(cut) = cut {
+            let before;
+            (before, rest) = rest.split_at(cut.bytes);
+            if let Err(error) = self.journal.append(before) {
+                return (durable, Err(host_error(error)));
+            }
+            durable = cut.entries;
+            // If it fails the old segment goes on.
+            if self.journal.rotate(cut.entries).is_ok() {
+                self.segment = cut.entries;
+            }
+        }
+        if rest.is_empty() {
+            return (durable, Ok(()));
+        }
+        match self.journal.append(rest) {
+            Ok(()) => (end, Ok(())),
+            Err(error) => (durable, Err(host_error(error))),
         }
     }
 
@@ -208,12 +258,8 @@ impl State {
             return;
         }
         self.tiler.write(finished);
-        // Here the bundle is empty, so a new segment can begin: its tree can be loaded from tiles.
-        if self.journal.segment_bytes() > SEGMENT_BYTES
-            && self.bundle.is_empty()
-            && self.journal.rotate(self.tree.size()).is_ok()
-        {
-            self.tiler.retire(self.tree.partial_tiles(), self.journal_dir.clone(), self.tree.size());
+        if self.segment == self.tree.size() {
+            self.tiler.retire(self.tree.partial_tiles(), self.journal_dir.clone(), self.segment);
         }
     }
 

@@ -1,11 +1,12 @@
+use countersign_keyhost::client::{KeyHost, MadeKey};
 use countersign_keyhost::wire::{HostError, KnownHead};
-use countersign_model::KeyType;
+use countersign_model::{Action, Format, KeyType, Scheme};
 use countersign_tlog::checkpoint::Checkpoint;
 use countersign_tlog::hash::Hash;
 use countersign_tlog::note::{SignedNote, VerifierKey};
 use countersign_tlog::tree::Tree;
 
-use crate::house::{House, make, sign};
+use crate::house::{House, job, make, permit, sign};
 use countersign_keyhost::client::Status;
 
 fn known(head: &countersign_keyhost::wire::HeadNote) -> KnownHead {
@@ -127,5 +128,66 @@ async fn after_a_failed_sync_nothing_is_signed_until_a_restart() {
     let host = house.start().await.unwrap();
     sign(&host, "a", &key, b"x", "r").await.unwrap();
     assert_eq!(house.entries(&host).await.len(), 3);
+    host.stop().await;
+}
+
+/// Signs `count` items in one group; their entries are so long that a few hundred fill a segment.
+async fn sign_long(host: &KeyHost, key: &MadeKey, count: usize) {
+    let long = Some("x".repeat(40_000));
+    let one = || {
+        let permit = permit(Action::KeySign, "a", Some(Format::Raw), Some(Scheme::Ed25519));
+        let mut job = job(key, Scheme::Ed25519, b"x", "r");
+        job.subject.clone_from(&long);
+        (permit, job)
+    };
+    let signed = host.sign_batch((0..count).map(|_| one()).collect()).await.unwrap();
+    assert!(signed.iter().all(Result::is_ok));
+}
+
+fn segments(house: &House) -> Vec<u64> {
+    let entries = std::fs::read_dir(house.log_dir().join("journal")).unwrap();
+    let mut numbers: Vec<u64> =
+        entries.map(|e| e.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[tokio::test]
+async fn a_new_segment_begins_where_the_old_one_ends_also_in_the_middle_of_a_group() {
+    let house = House::new();
+    let host = house.start().await.unwrap();
+    let key = make(&host, "a", KeyType::Ed25519).await;
+    let mut size = 1;
+    for count in [500, 300, 7, 300, 300] {
+        sign_long(&host, &key, count).await;
+        size += count;
+    }
+    let entries = house.entries(&host).await;
+    assert_eq!(entries.len(), size);
+    assert!(segments(&house).last().is_some_and(|first| *first > 0), "{:?}", segments(&house));
+    host.stop().await;
+
+    let host = house.start().await.unwrap();
+    sign(&host, "a", &key, b"x", "r").await.unwrap();
+    let again = house.entries(&host).await;
+    assert_eq!(again.len(), size + 1);
+    assert!(again[..size] == entries);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_begun_leaves_the_log_whole() {
+    let house = House::new();
+    let host = house.start().await.unwrap();
+    let key = make(&host, "a", KeyType::Ed25519).await;
+    host.stop().await;
+    let host = house.start_with(&house.with_failpoints("journal-create=fail@1")).await.unwrap();
+    for _ in 0..3 {
+        sign_long(&host, &key, 500).await;
+    }
+    assert_eq!(segments(&house), [0]);
+    host.stop().await;
+    let host = house.start().await.unwrap();
+    assert_eq!(house.entries(&host).await.len(), 1501);
     host.stop().await;
 }

@@ -1,5 +1,7 @@
 //! The key host as a process: what it signs is in the log, whatever happens to it.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test stops at the first surprise")]
+
 mod house;
 mod import;
 mod log;

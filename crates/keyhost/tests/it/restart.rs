@@ -97,6 +97,16 @@ async fn a_key_host_that_waits_for_its_passphrase_says_so_and_opens_with_it() {
 }
 
 #[tokio::test]
+async fn a_key_host_that_waits_for_its_passphrase_stops_at_once() {
+    let mut house = House::new();
+    house.seal = SealSource::Prompt;
+    let host = house.start().await.unwrap();
+    assert_eq!(host.status(), Status::Down(HostError::Locked));
+    // Far less than the time after which the guardian would kill it.
+    tokio::time::timeout(std::time::Duration::from_secs(5), host.stop()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_rotated_seal_key_opens_what_the_old_one_sealed_wherever_the_crash_was() {
     let house = House::new();
     let host = house.start().await.unwrap();

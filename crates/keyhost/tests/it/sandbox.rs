@@ -62,6 +62,9 @@ fn a_confined_front_reads_no_key_and_writes_no_log_but_works_otherwise() {
     ) else {
         return;
     };
+    let second_name = data.with_extension("second-name");
+    std::os::unix::fs::symlink(&data, &second_name).unwrap();
+    assert!(truncates(&data.join("db/file")));
     let mut report = Vec::new();
     sandbox::confine_front(&data.join("host"), &data.join("log"), &data, &mut report);
     let from_a_thread = |work: fn(&Path) -> bool| {
@@ -75,8 +78,20 @@ fn a_confined_front_reads_no_key_and_writes_no_log_but_works_otherwise() {
     if kernel_enforces(&report, "landlock") {
         assert!(from_a_thread(|data| fs::read(data.join("host/file")).is_err()));
         assert!(from_a_thread(|data| fs::read_dir(data.join("host")).is_err()));
+        assert!(
+            from_a_thread(|data| fs::read(data.with_extension("second-name").join("host/file")).is_err())
+        );
         assert!(from_a_thread(|data| fs::write(data.join("log/new"), "entry").is_err()));
+        assert!(from_a_thread(|data| !truncates(&data.join("log/file"))));
         assert!(from_a_thread(|data| fs::remove_file(data.join("log/file")).is_err()));
         assert!(from_a_thread(|data| fs::rename(data.join("host"), data.join("db/host")).is_err()));
     }
+    let _ = fs::remove_file(second_name);
+}
+
+/// `truncate(2)`, which needs no open file and so is a right of its own. Neither the standard library nor
+/// coreutils call it.
+fn truncates(path: &Path) -> bool {
+    let perl = Command::new("perl").args(["-e", "exit !truncate($ARGV[0], 0)"]).arg(path).status();
+    perl.is_ok_and(|status| status.success())
 }

@@ -93,6 +93,8 @@ async fn only_exportable_keys_leave_and_only_encrypted() {
     assert_eq!(refused.unwrap_err(), HostError::NotExportable);
 
     let leaves = make_as(&host, "leaves", KeyType::P384, true, None).await;
+    let other = host.export(&export, &request, &leaves.blob, secret("a long passphrase")).await;
+    assert_eq!(other.unwrap_err(), HostError::BadBlob, "the permit names another key");
     let export = permit(Action::KeyExport, "leaves", None, None);
     let short = host.export(&export, &request, &leaves.blob, secret("short")).await;
     assert!(matches!(short, Err(HostError::WrongPassphrase(_))));

@@ -1,6 +1,6 @@
 //! Health, readiness, metrics, the description, and what the service says of itself.
 
-use countersign_core::{SealSource, Secret};
+use countersign_core::{SealSource, Secret, backup};
 use countersign_server::surfaces::native::wire;
 use serde_json::json;
 
@@ -94,6 +94,50 @@ async fn the_seal_is_unlocked_over_the_control_socket_only_and_when_it_waits() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     panic!("it did not become ready");
+}
+
+#[tokio::test]
+async fn a_backup_is_for_the_control_socket_only_and_refused_before_its_first_byte() {
+    let house = House::open().await;
+    let path = "/countersign/v1/backup";
+    let body = || json!({"passphrase": "a sentence that is kept apart"});
+    house.ask("POST", path).json(body()).send().await.refused(403, "not-permitted");
+    let control = |body| house.ask_as_nobody("POST", path).over_control().json(body);
+    control(json!({"passphrase": "short"})).send().await.refused(422, "wrong-passphrase");
+    control(json!({"passphrase": 1})).send().await.refused(400, "invalid-request");
+    let twice = control(body()).header("idempotency-key", "a").send().await;
+    twice.refused(400, "invalid-request");
+    let reader = house.somebody("ana", &["reader"]).await;
+    let weak = house.ask_as(&reader, "POST", path).over_control().json(body()).send().await;
+    weak.refused(403, "not-permitted");
+
+    let made = control(body()).send().await;
+    assert_eq!((made.status.as_u16(), made.header("cache-control")), (200, "no-store"));
+    let passphrase = Secret(b"a sentence that is kept apart".to_vec());
+    let contents = backup::read(&passphrase, made.body.as_slice()).unwrap();
+    assert_eq!(&contents.manifest.origin, house.app.ctx.node());
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_owner_learns_how_the_seal_is_kept_and_what_was_given_up() {
+    let house = House::open().await;
+    let path = "/countersign/v1/seal";
+    house.ask("GET", path).send().await.refused(403, "not-permitted");
+    let seal = house.ask_as_nobody("GET", path).over_control().send().await.expect(200);
+    assert_eq!(seal["state"], "ready");
+    assert!(seal["reason"].is_null() && seal["seal"].is_string(), "{seal}");
+    for process in ["key_host", "front"] {
+        let lines = seal[process].as_array().unwrap();
+        assert!(!lines.is_empty(), "{seal}");
+        for line in lines {
+            let line = line.as_str().unwrap();
+            assert!(line.starts_with("ok: ") || line.starts_with("warning: "), "{line}");
+        }
+    }
+    assert_eq!((&seal["database"]["engine"], &seal["database"]["answers"]), (&"sqlite".into(), &true.into()));
+    assert_eq!(seal["database"]["log"]["origin"], house.app.ctx.node().as_str());
+    house.close().await;
 }
 
 #[tokio::test]

@@ -45,6 +45,20 @@ async fn a_run_whose_lease_has_passed_is_taken_over_and_can_no_longer_finish() {
 }
 
 #[tokio::test]
+async fn a_run_that_died_with_its_node_is_taken_over_at_once_by_the_same_request_only() {
+    on_each_engine(async |t| {
+        begin(&t.store, 1, 0).await;
+        t.store.idempotency_begin("ana", "other", [1; 32], time(0), time(30), "b").await.unwrap();
+        assert_eq!(t.store.idempotency_release("a").await.unwrap(), 1);
+        assert_eq!(begin(&t.store, 2, 1).await, Begin::Mismatch);
+        assert_eq!(begin(&t.store, 1, 1).await, Begin::Fresh { fence: 2 });
+        let other = t.store.idempotency_begin("ana", "other", [1; 32], time(1), time(31), "a").await;
+        assert_eq!(other.unwrap(), Begin::Running, "the other node lives");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_forgotten_run_frees_the_key_for_any_request_and_keeps_the_fence_growing() {
     on_each_engine(async |t| {
         begin(&t.store, 1, 0).await;

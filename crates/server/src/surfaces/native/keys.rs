@@ -105,6 +105,11 @@ pub async fn get(
     json(StatusCode::OK, &core::get(&app.ctx, &caller, &segment.name("name")?)?)
 }
 
+/// Shows the key whose name is `import`: the route of [`import()`] stands before that of [`get`].
+pub async fn get_named_import(app: State<App>, caller: Result<Native, Problem>) -> Result<Response, Problem> {
+    get(app, Segment::literal("import"), caller).await
+}
+
 /// Gives the public half in PEM, to anybody. Served by the route of [`get`]: a path segment is either a
 /// name or a parameter, not both.
 #[utoipa::path(

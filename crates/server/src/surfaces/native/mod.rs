@@ -3,6 +3,7 @@
 //! Every answer carries the request id; every change of trust and every signature says in the header
 //! `Countersign-Log: ORIGIN INDEX` where its entry in the signing log stands.
 
+use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -29,6 +30,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(control::backup))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::import))
+        .route("/countersign/v1/keys/import", get(keys::get_named_import))
         .routes(routes!(keys::get))
         .routes(routes!(keys::retire))
         .routes(routes!(keys::revoke))

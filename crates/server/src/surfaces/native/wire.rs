@@ -11,6 +11,8 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::body::Object;
+
 /// A text that is wiped when dropped and never shown.
 #[derive(Default, ToSchema)]
 #[schema(value_type = String)]
@@ -297,11 +299,19 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
     Option::deserialize(deserializer).map(Some)
 }
 
+fn rules<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<countersign_model::policy::Rule>, D::Error> {
+    let rules = Vec::<Object<_>>::deserialize(deserializer)?;
+    Ok(rules.into_iter().map(|Object(rule)| rule).collect())
+}
+
 /// New rules.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutPolicy {
     /// All of them.
+    #[serde(deserialize_with = "rules")]
     #[schema(value_type = Vec<Rule>)]
     pub rules: Vec<countersign_model::policy::Rule>,
 }
@@ -327,6 +337,7 @@ pub struct CheckPolicy {
 #[serde(deny_unknown_fields)]
 pub struct TestPolicy {
     /// All of them.
+    #[serde(deserialize_with = "rules")]
     #[schema(value_type = Vec<Rule>)]
     pub rules: Vec<countersign_model::policy::Rule>,
     /// How many of the last requests.
