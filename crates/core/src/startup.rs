@@ -218,6 +218,8 @@ impl Prepared {
     pub async fn open(self) -> Result<Context, StartError> {
         let Self { data, lock, node, database, passphrase, limits, guardian, sandbox } = self;
         let store = Store::open(&StoreConfig::new(database)).await?;
+        // What this node was doing when it was killed is not being done any more: whoever waits may go on.
+        store.idempotency_release(node.as_str()).await?;
         let home = StoreHome { store: store.clone(), node: node.clone(), passphrase: Mutex::new(passphrase) };
         // The generation before the load: a change in between is read twice rather than missed.
         let generation = store.generation().await?;

@@ -9,7 +9,7 @@ use crate::surface::Surface;
 
 /// A text that does not follow the grammar of the thing it should name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{got}` is not a {kind}: {rule}")]
+#[error("`{got}` is not a valid {kind}: {rule}")]
 pub struct BadName {
     /// What was expected, e.g. `key name`.
     pub kind: &'static str,

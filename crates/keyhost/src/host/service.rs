@@ -180,14 +180,7 @@ impl Service {
         }
     }
 
-    fn export(
-        self: &Arc<Self>,
-        id: u64,
-        cause: Cause,
-        named: &KeyName,
-        blob: &[u8],
-        passphrase: &Secret,
-    ) {
+    fn export(self: &Arc<Self>, id: u64, cause: Cause, named: &KeyName, blob: &[u8], passphrase: &Secret) {
         let written = self.cache.get_or_open(&self.keys, blob).and_then(|key| {
             if key.header.name != *named {
                 return Err(HostError::BadBlob);
