@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use countersign_keyhost::client::{Guardian, KeyHost, Launch, Status};
+use countersign_keyhost::client::{Guardian, KeyHost, Launch, PATIENCE, Status};
 use countersign_keyhost::sandbox;
 use countersign_keyhost::seal::SealSource;
 use countersign_keyhost::wire::HostError;
@@ -171,8 +171,13 @@ pub fn prepare(options: OpenOptions) -> Result<Prepared, StartError> {
     }
     let node = node_name(&data, options.node)?;
     let database = database_url(&data, options.database);
-    let launch =
-        Launch { program: options.program, data: data.clone(), seal: options.seal, workers: options.workers };
+    let launch = Launch {
+        program: options.program,
+        data: data.clone(),
+        seal: options.seal,
+        workers: options.workers,
+        patience: PATIENCE,
+    };
     let guardian = Guardian::spawn(launch)?;
     Ok(Prepared {
         data,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use countersign_keyhost::client::{Home, KeyHost, Launch, SignJob};
+use countersign_keyhost::client::{Home, KeyHost, Launch, PATIENCE, SignJob};
 use countersign_keyhost::seal::SealSource;
 use countersign_keyhost::wire::{Hello, KeySpec, VERSION, Welcome};
 use countersign_model::policy::{Ask, Permit, Policy};
@@ -50,7 +50,13 @@ async fn main() {
         std::fs::create_dir(dir.path().join(name)).unwrap();
     }
     let program = std::env::current_exe().unwrap().parent().unwrap().join("../key-host");
-    let launch = Launch { program, data: dir.path().to_owned(), seal: SealSource::File, workers: 2 };
+    let launch = Launch {
+        program,
+        data: dir.path().to_owned(),
+        seal: SealSource::File,
+        workers: 2,
+        patience: PATIENCE,
+    };
     let host = KeyHost::start(launch, Arc::new(Fresh)).await.unwrap();
     for key_type in [KeyType::P256, KeyType::P384, KeyType::Ed25519, KeyType::Rsa(2048)] {
         let name = format!("bench-{key_type}");

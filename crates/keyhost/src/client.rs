@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use countersign_model::entry::Op;
@@ -56,7 +56,13 @@ pub struct Launch {
     pub seal: SealSource,
     /// Threads that sign.
     pub workers: usize,
+    /// How long requests may wait without a single answer before the key host counts as hanging and is
+    /// replaced: [`PATIENCE`].
+    pub patience: Duration,
 }
+
+/// Longer than the slowest thing that a key host does, which is to open a key with a costly passphrase.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whether the key host can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +141,9 @@ struct Shared {
     /// Our end of the guardian's socket: closing it tells the guardian to go.
     guardian: StdUnixStream,
     guardian_gone: watch::Sender<bool>,
+    /// Answers so far: how progress is seen.
+    answered: AtomicU64,
+    patience: Duration,
 }
 
 /// The connection in force: what waits to be sent, and who waits for answers.
@@ -194,7 +203,7 @@ impl KeyHost {
     /// # Errors
     /// Why the key host refused to open: a wrong seal key, a log that was rolled back, …
     pub async fn connect(guardian: Guardian, home: Arc<dyn Home>) -> Result<Self, HostError> {
-        let Guardian { socket: ours, child } = guardian;
+        let Guardian { socket: ours, child, patience } = guardian;
         let (status, mut changes) = watch::channel(Status::Down(HostError::Unavailable));
         let (unlock, unlocks) = mpsc::channel(1);
         let shared = Arc::new(Shared {
@@ -207,6 +216,8 @@ impl KeyHost {
             child: Mutex::new(Some(child)),
             guardian: ours.try_clone().map_err(cannot_start)?,
             guardian_gone: watch::Sender::new(false),
+            answered: AtomicU64::new(0),
+            patience,
         });
         let sockets = receive_sockets(ours)?;
         tokio::spawn(keep_connected(Arc::downgrade(&shared), home, sockets, unlocks));
@@ -513,6 +524,7 @@ impl KeyHost {
 pub struct Guardian {
     socket: StdUnixStream,
     child: Child,
+    patience: Duration,
 }
 
 impl Guardian {
@@ -529,7 +541,7 @@ impl Guardian {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
             .map_err(cannot_start)?;
-        Ok(Self { socket: ours, child })
+        Ok(Self { socket: ours, child, patience: launch.patience })
     }
 }
 
@@ -682,6 +694,25 @@ async fn serve(shared: &Arc<Shared>, socket: UnixStream, frames: FrameReader) ->
     tokio::select! {
         () = read_answers(shared, read, frames) => ControlFlow::Continue(()),
         flow = write_requests(shared, write) => flow,
+        () = hang(shared) => {
+            tracing::error!("the key host does not answer; another one is started");
+            let _ = std::io::Write::write(&mut &shared.guardian, &[1]);
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+/// Ends when requests wait and none was answered for as long as patience lasts.
+async fn hang(shared: &Shared) {
+    let mut answered = 0;
+    let mut since = Instant::now();
+    while since.elapsed() < shared.patience {
+        tokio::time::sleep(shared.patience / 10).await;
+        let now = shared.answered.load(Ordering::Relaxed);
+        if now != answered || lock(&shared.link).waiting.is_empty() {
+            answered = now;
+            since = Instant::now();
+        }
     }
 }
 
@@ -699,6 +730,7 @@ async fn read_answers(shared: &Shared, mut socket: OwnedReadHalf, mut frames: Fr
             }
         }
         if !answers.is_empty() {
+            shared.answered.fetch_add(answers.len() as u64, Ordering::Relaxed);
             let mut link = lock(&shared.link);
             let senders: Vec<_> = answers.drain(..).map(|(id, response)| (link.take(id), response)).collect();
             drop(link);
@@ -833,6 +865,8 @@ mod tests {
             child: Mutex::default(),
             guardian,
             guardian_gone: watch::Sender::new(false),
+            answered: AtomicU64::new(0),
+            patience: PATIENCE,
         };
         KeyHost { shared: Arc::new(shared) }
     }

@@ -1,8 +1,8 @@
 //! Starts the key host, restarts it when it dies, and hands its socket to the front.
 //!
 //! It is a process of its own because the front gives up its access to the keys' directory, and so would
-//! its children. It has no network, no database and no protocol: one byte with a socket goes up, nothing
-//! comes down. When the front closes its end, the guardian waits for the key host to finish and goes.
+//! its children. It has no network, no database and hardly a protocol: one byte with a socket goes up, and one
+//! byte comes down to have a key host killed that does not answer any more. When the front closes its end, the guardian waits for the key host to finish and goes.
 
 use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut, Read as _};
@@ -61,11 +61,11 @@ pub fn main(words: &[OsString]) -> ExitCode {
 
 fn guard(front: UnixStream, words: &[OsString]) -> io::Result<()> {
     let name = std::env::current_exe()?;
-    let gone = Arc::new(AtomicBool::new(false));
+    let wishes = Arc::new(Wishes::default());
     let (wake, woken) = mpsc::channel();
-    watch_front(front.try_clone()?, Arc::clone(&gone), wake)?;
+    watch_front(front.try_clone()?, Arc::clone(&wishes), wake)?;
     let mut pause = Duration::from_millis(50);
-    while !gone.load(Ordering::Acquire) {
+    while !wishes.gone.load(Ordering::Acquire) {
         let started = Instant::now();
         let (ours, theirs) = UnixStream::pair()?;
         let mut child = Command::new(PROGRAM)
@@ -75,14 +75,14 @@ fn guard(front: UnixStream, words: &[OsString]) -> io::Result<()> {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()?;
         if send_socket(&front, &ours).is_err() {
-            gone.store(true, Ordering::Release);
+            wishes.gone.store(true, Ordering::Release);
         }
         // Only the front may hold the other end: the key host must notice when it closes.
         drop(ours);
-        wait(&mut child, &gone)?;
+        wait(&mut child, &wishes)?;
         pause =
             if started.elapsed() < YOUNG { (pause * 2).min(MAX_PAUSE) } else { Duration::from_millis(50) };
-        if !gone.load(Ordering::Acquire) {
+        if !wishes.gone.load(Ordering::Acquire) {
             // Ends early when the front goes.
             let _ = woken.recv_timeout(pause);
         }
@@ -90,31 +90,43 @@ fn guard(front: UnixStream, words: &[OsString]) -> io::Result<()> {
     Ok(())
 }
 
-fn watch_front(mut front: UnixStream, gone: Arc<AtomicBool>, wake: mpsc::Sender<()>) -> io::Result<()> {
+/// What the front wants.
+#[derive(Default)]
+struct Wishes {
+    /// It is gone: so should the key host be.
+    gone: AtomicBool,
+    /// The key host hangs: another one is wanted.
+    kill: AtomicBool,
+}
+
+fn watch_front(mut front: UnixStream, wishes: Arc<Wishes>, wake: mpsc::Sender<()>) -> io::Result<()> {
     thread::Builder::new().stack_size(256 << 10).spawn(move || {
         let mut byte = [0];
-        // The front never writes: any answer means that it is gone.
-        let _ = front.read(&mut byte);
-        gone.store(true, Ordering::Release);
+        while matches!(front.read(&mut byte), Ok(1)) {
+            wishes.kill.store(true, Ordering::Release);
+        }
+        wishes.gone.store(true, Ordering::Release);
         let _ = wake.send(());
     })?;
     Ok(())
 }
 
 /// Waits for the child's end; once the front is gone, no longer than [`GRACE`].
-fn wait(child: &mut Child, gone: &AtomicBool) -> io::Result<()> {
+fn wait(child: &mut Child, wishes: &Wishes) -> io::Result<()> {
     let mut deadline = None;
+    wishes.kill.store(false, Ordering::Release);
     loop {
         if child.try_wait()?.is_some() {
             return Ok(());
         }
-        if gone.load(Ordering::Acquire) {
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + GRACE);
-            if Instant::now() > deadline {
-                child.kill()?;
-                child.wait()?;
-                return Ok(());
-            }
+        let mut kill = wishes.kill.load(Ordering::Acquire);
+        if wishes.gone.load(Ordering::Acquire) {
+            kill |= Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + GRACE);
+        }
+        if kill {
+            child.kill()?;
+            child.wait()?;
+            return Ok(());
         }
         thread::sleep(Duration::from_millis(20));
     }

@@ -22,7 +22,13 @@ pub fn confine_key_host(writable: &[&Path], report: &mut Report) {
     no_dumps(report);
     lock_memory(report);
     restrict_files(
-        Confinement { writable, readable: &[], handled: AccessFs::from_all(ABI::V5), network: Network::None },
+        Confinement {
+            writable,
+            granted: AccessFs::from_all(ABI::V5) & !never_needed(),
+            readable: &[],
+            handled: AccessFs::from_all(ABI::V5),
+            network: Network::None,
+        },
         report,
     );
     no_network_and_no_programs(report);
@@ -34,6 +40,11 @@ pub fn confine_front(host_dir: &Path, log_dir: &Path, data: &Path, report: &mut 
     restrict_front(host_dir, log_dir, data, report);
 }
 
+/// A key host writes plain files and runs nothing.
+fn never_needed() -> BitFlags<AccessFs> {
+    AccessFs::Execute | AccessFs::MakeSock | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeFifo
+}
+
 enum Network {
     None,
     Unrestricted,
@@ -41,6 +52,8 @@ enum Network {
 
 struct Confinement<'a> {
     writable: &'a [&'a Path],
+    /// The rights below `writable`.
+    granted: BitFlags<AccessFs>,
     readable: &'a [&'a Path],
     handled: BitFlags<AccessFs>,
     network: Network,
@@ -95,7 +108,7 @@ fn landlock_ruleset(confinement: Confinement<'_>) -> Result<RulesetStatus, landl
     }
     let mut created = ruleset.create()?;
     for (paths, access) in [
-        (confinement.writable, confinement.handled),
+        (confinement.writable, confinement.granted & confinement.handled),
         (confinement.readable, AccessFs::from_read(ABI::V5) & confinement.handled),
     ] {
         for path in paths {
@@ -129,6 +142,7 @@ fn restrict_front(host_dir: &Path, log_dir: &Path, data: &Path, report: &mut Rep
     restrict_files(
         Confinement {
             writable: &writable,
+            granted: AccessFs::from_all(ABI::V3),
             readable: &[log_dir],
             // With V3, so that files cannot be cut by their path either.
             handled: AccessFs::from_all(ABI::V3),
@@ -150,11 +164,14 @@ fn no_network_and_no_programs(report: &mut Report) {
 
 fn seccomp_filter() -> Result<BpfProgram, seccompiler::Error> {
     let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
-        REFUSED_CALLS.iter().map(|call| (*call, Vec::new())).collect();
+        REFUSED_CALLS.iter().flat_map(|call| [(*call, Vec::new()), (*call | X32, Vec::new())]).collect();
     let architecture = std::env::consts::ARCH.try_into()?;
     let refused = SeccompAction::Errno(1);
     Ok(SeccompFilter::new(rules, SeccompAction::Allow, refused, architecture)?.try_into()?)
 }
+
+/// The same calls by the numbers of the x32 ABI, where the kernel has it.
+const X32: i64 = 0x4000_0000;
 
 /// Numbers of system calls (`linux/arch/x86/entry/syscalls/syscall_64.tbl`,
 /// `include/uapi/asm-generic/unistd.h`).

@@ -336,12 +336,26 @@ impl SealFile {
     /// Makes the key that [`Self::commit`] will put in force.
     ///
     /// # Errors
-    /// [`HostError::Seal`] if it cannot be written.
+    /// [`HostError::Seal`] if it cannot be written, or there is one: it may be the one that the database's
+    /// data keys are wrapped with. The next start finds out and tidies up.
     pub fn create_next(&self) -> Result<SealKey, HostError> {
+        let next = self.next_path();
+        if next.exists() {
+            let why = "a rotation of the seal key was not finished: start the server once, which finishes it";
+            return Err(HostError::Seal(why.into()));
+        }
+        write_key(&next)
+    }
+
+    /// Removes the key of a rotation that never came into force.
+    ///
+    /// # Errors
+    /// [`HostError::Seal`] if the file system refuses.
+    pub fn discard_next(&self) -> Result<(), HostError> {
         let next = self.next_path();
         match fs::remove_file(&next) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(seal_error(&next, &e)),
-            _ => write_key(&next),
+            _ => Ok(()),
         }
     }
 

@@ -211,7 +211,10 @@ impl Opener<'_> {
     /// A rotation that was not finished leaves two keys: the database knows which one is in force.
     fn unwrap(&self, hello: &Hello, seal: SealKey) -> Result<(DataKeys, SealKey), HostError> {
         let error = match DataKeys::unwrap(&hello.data_keys, &seal) {
-            Ok(keys) => return Ok((keys, seal)),
+            Ok(keys) => {
+                self.file.discard_next()?;
+                return Ok((keys, seal));
+            }
             Err(error) => error,
         };
         let next = if self.arguments.seal == SealSource::File { self.file.read_next()? } else { None };

@@ -153,7 +153,16 @@ impl Service {
     ) {
         let read = std::str::from_utf8(&pem.0)
             .map_err(|_| HostError::MalformedKey("not a private key in PEM: it is not text".into()))
-            .and_then(|pem| SoftKey::from_pem(pem, passphrase.map(|p| p.0.as_slice())).map_err(import_error));
+            .and_then(|pem| SoftKey::from_pem(pem, passphrase.map(|p| p.0.as_slice())).map_err(import_error))
+            .and_then(|key| match key.public().key_type() {
+                // Accepted in tag files of others, but no key of ours.
+                KeyType::Secp256k1 => {
+                    let why = "unsupported kind of private key: secp256k1; RSA, P-256, P-384, P-521 and Ed25519 \
+                               keys can be imported";
+                    Err(HostError::MalformedKey(why.into()))
+                }
+                _ => Ok(key),
+            });
         self.keep(id, cause, Op::KeyImport, spec, read);
     }
 

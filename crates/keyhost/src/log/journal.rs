@@ -1,16 +1,19 @@
 //! The journal: entries in the order they came, and the one place where durability happens.
 //!
 //! ```text
-//! frame = length (u16, big-endian) | first 4 bytes of the leaf hash | entry
+//! segment = group…                   a file named by the number of its first entry; only the last one grows
+//! group   = "CSG1" | bytes of entries (u32) | first 8 bytes of their SHA-256 | entries
+//! entries = (length (u16) | entry)…  as in an entry bundle; numbers are big-endian
 //! ```
-//! A segment is a file named by the number of its first entry. Only the last one grows.
+//! A group is what one sync made durable. A crash can leave the last one unfinished, in any order of its
+//! bytes; a group that is not whole before one that is means damage, and the log is not opened.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use countersign_tlog::hash::Hash;
+use countersign_model::digest::sha256;
 
 use crate::failpoint;
 
@@ -36,7 +39,7 @@ pub(super) struct ReadBack {
     dir: PathBuf,
     /// In order.
     pub segments: Vec<Segment>,
-    /// Bytes of whole frames in the last one.
+    /// Bytes of whole groups in the last one.
     whole: u64,
 }
 
@@ -53,12 +56,11 @@ impl ReadBack {
         let mut whole = 0;
         let count = segments.len();
         for (i, segment) in segments.iter_mut().enumerate() {
-            whole = segment.whole_frames();
-            if i + 1 < count && whole < segment.bytes.len() {
-                return Err(format!(
-                    "the log's journal is damaged in the segment of entry {}",
-                    segment.first
-                ));
+            whole = segment.whole_groups();
+            let rest = &segment.bytes[whole..];
+            if (i + 1 < count && !rest.is_empty()) || holds_group(rest) {
+                let first = segment.first;
+                return Err(format!("the log's journal is damaged in the segment of entry {first}"));
             }
             segment.bytes.truncate(whole);
         }
@@ -95,17 +97,19 @@ pub(super) enum AppendError {
     Failed(String),
 }
 
-const FRAME_HEAD: usize = 6;
+const MAGIC: &[u8; 4] = b"CSG1";
+const GROUP_HEAD: usize = 16;
 
 impl Journal {
-    /// Adds frames and returns when they are on the disk.
-    pub(super) fn append(&mut self, frames: &[u8]) -> Result<(), AppendError> {
+    /// Adds a group of entries, in the form of a bundle, and returns when they are on the disk.
+    pub(super) fn append(&mut self, entries: &[u8]) -> Result<(), AppendError> {
         if let Some(why) = &self.broken {
             return Err(AppendError::Failed(why.clone()));
         }
+        let group = group(entries).ok_or_else(|| AppendError::Failed("the group is too large".into()))?;
         failpoint::pass("log-before-append");
         let written =
-            failpoint::check("journal-write").and_then(|()| self.file.write_all_at(frames, self.durable));
+            failpoint::check("journal-write").and_then(|()| self.file.write_all_at(&group, self.durable));
         if let Err(error) = written {
             // What was written in part was not acknowledged: take it back.
             if self.file.set_len(self.durable).is_err() {
@@ -122,7 +126,7 @@ impl Journal {
             return Err(append_error(&error));
         }
         failpoint::pass("log-after-sync");
-        self.durable += frames.len() as u64;
+        self.durable += group.len() as u64;
         Ok(())
     }
 
@@ -170,40 +174,62 @@ fn remove(dir: &Path, first: u64) -> io::Result<()> {
     }
 }
 
-/// Appends one frame to `out`. `entry` is at most 65 535 bytes: the caller checked it.
-pub(super) fn push_frame(out: &mut Vec<u8>, entry: &[u8], leaf: &Hash) {
-    out.extend_from_slice(&(entry.len() as u16).to_be_bytes());
-    out.extend_from_slice(&leaf.as_bytes()[..4]);
-    out.extend_from_slice(entry);
-}
-
 impl Segment {
     /// The entries, in order.
     pub(super) fn entries(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.bytes.as_slice();
+        let mut groups = self.bytes.as_slice();
+        let mut entries: &[u8] = &[];
         std::iter::from_fn(move || {
-            let (entry, after) = split_frame(rest)?;
-            rest = after;
+            if entries.is_empty() {
+                (entries, groups) = split_group(groups)?;
+            }
+            let (entry, rest) = split_entry(entries)?;
+            entries = rest;
             Some(entry)
         })
     }
 
-    fn whole_frames(&self) -> usize {
+    fn whole_groups(&self) -> usize {
         let mut rest = self.bytes.as_slice();
-        while let Some((_, after)) = split_frame(rest) {
+        while let Some((_, after)) = split_group(rest) {
             rest = after;
         }
         self.bytes.len() - rest.len()
     }
 }
 
-/// The first frame, if it is whole and its check agrees.
-fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (head, rest) = bytes.split_at_checked(FRAME_HEAD)?;
-    let length = usize::from(u16::from_be_bytes([head[0], head[1]]));
-    let (entry, after) = rest.split_at_checked(length)?;
-    let ok = length > 0 && Hash::leaf(entry).as_bytes()[..4] == head[2..];
-    ok.then_some((entry, after))
+fn group(entries: &[u8]) -> Option<Vec<u8>> {
+    let length = u32::try_from(entries.len()).ok()?;
+    let mut group = Vec::with_capacity(GROUP_HEAD + entries.len());
+    group.extend_from_slice(MAGIC);
+    group.extend_from_slice(&length.to_be_bytes());
+    group.extend_from_slice(&sha256(entries)[..8]);
+    group.extend_from_slice(entries);
+    Some(group)
+}
+
+/// The entries of the first group, if it is whole, and what comes after it.
+fn split_group(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (head, rest) = bytes.split_at_checked(GROUP_HEAD)?;
+    let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+    let (entries, after) = rest.split_at_checked(length as usize)?;
+    let whole = length > 0 && head.starts_with(MAGIC) && sha256(entries)[..8] == head[8..];
+    whole.then_some((entries, after))
+}
+
+/// Whether a whole group begins anywhere in `bytes`. No entry has the magic in it at random: entries are
+/// text without line ends, and what looks like a group must have the right hash.
+fn holds_group(bytes: &[u8]) -> bool {
+    let starts = bytes.windows(MAGIC.len()).enumerate().filter(|(_, window)| *window == MAGIC);
+    starts.take(MAX_STARTS).any(|(at, _)| split_group(&bytes[at..]).is_some())
+}
+
+/// Places that may look like groups in an unfinished one: a bound on the work for bytes of whatever origin.
+const MAX_STARTS: usize = 4096;
+
+fn split_entry(entries: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = entries.split_first_chunk::<2>()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
 
 fn create(dir: &Path, first: u64) -> io::Result<File> {
@@ -247,12 +273,16 @@ fn append_error(error: &io::Error) -> AppendError {
 mod tests {
     use super::*;
 
-    fn frames(entries: &[&[u8]]) -> Vec<u8> {
+    fn bundle(entries: &[&[u8]]) -> Vec<u8> {
         let mut out = Vec::new();
         for entry in entries {
-            push_frame(&mut out, entry, &Hash::leaf(entry));
+            countersign_tlog::tile::push_entry(&mut out, entry).unwrap();
         }
         out
+    }
+
+    fn groups(groups: &[&[&[u8]]]) -> Vec<u8> {
+        groups.iter().flat_map(|entries| group(&bundle(entries)).unwrap()).collect()
     }
 
     fn read_back(dir: &Path) -> Vec<(u64, Vec<Vec<u8>>)> {
@@ -264,9 +294,9 @@ mod tests {
     fn entries_come_back_in_order_over_segments() {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = ReadBack::of(dir.path()).unwrap().open().unwrap();
-        journal.append(&frames(&[b"a", b"bb"])).unwrap();
+        journal.append(&bundle(&[b"a", b"bb"])).unwrap();
         journal.rotate(2).unwrap();
-        journal.append(&frames(&[b"c"])).unwrap();
+        journal.append(&bundle(&[b"c"])).unwrap();
         let wanted = vec![(0, vec![b"a".to_vec(), b"bb".to_vec()]), (2, vec![b"c".to_vec()])];
         assert_eq!(read_back(dir.path()), wanted);
         remove_before(dir.path(), 2).unwrap();
@@ -275,14 +305,14 @@ mod tests {
 
     #[test]
     fn an_unfinished_end_is_cut_off_wherever_the_crash_was() {
-        let whole = frames(&[b"first", b"second"]);
-        let first = frames(&[b"first"]).len();
+        let whole = groups(&[&[b"first"], &[b"second", b"third"]]);
+        let first = groups(&[&[b"first"]]).len();
         for cut in first..whole.len() {
             let dir = tempfile::tempdir().unwrap();
             fs::write(path_of(dir.path(), 0), &whole[..cut]).unwrap();
             assert_eq!(read_back(dir.path()), [(0, vec![b"first".to_vec()])], "cut at {cut}");
             let mut journal = ReadBack::of(dir.path()).unwrap().open().unwrap();
-            journal.append(&frames(&[b"again"])).unwrap();
+            journal.append(&bundle(&[b"again"])).unwrap();
             assert_eq!(read_back(dir.path()), [(0, vec![b"first".to_vec(), b"again".to_vec()])]);
         }
     }
@@ -290,7 +320,7 @@ mod tests {
     #[test]
     fn zeros_after_a_crash_are_not_entries() {
         let dir = tempfile::tempdir().unwrap();
-        let mut bytes = frames(&[b"first"]);
+        let mut bytes = groups(&[&[b"first"]]);
         bytes.extend_from_slice(&[0; 4096]);
         fs::write(path_of(dir.path(), 0), bytes).unwrap();
         assert_eq!(read_back(dir.path()), [(0, vec![b"first".to_vec()])]);
@@ -299,8 +329,34 @@ mod tests {
     #[test]
     fn damage_before_the_last_segment_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(path_of(dir.path(), 0), &frames(&[b"first"])[..8]).unwrap();
-        fs::write(path_of(dir.path(), 1), frames(&[b"second"])).unwrap();
+        fs::write(path_of(dir.path(), 0), &groups(&[&[b"first"]])[..8]).unwrap();
+        fs::write(path_of(dir.path(), 1), groups(&[&[b"second"]])).unwrap();
         assert!(ReadBack::of(dir.path()).is_err());
+    }
+
+    #[test]
+    fn an_unfinished_group_is_cut_off_in_whatever_order_its_bytes_came() {
+        let whole = groups(&[&[b"first"], &[b"second", b"third"]]);
+        let first = groups(&[&[b"first"]]).len();
+        for at in first..whole.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0xff;
+            fs::write(path_of(dir.path(), 0), bytes).unwrap();
+            assert_eq!(read_back(dir.path()), [(0, vec![b"first".to_vec()])], "byte {at}");
+        }
+    }
+
+    #[test]
+    fn damage_before_a_whole_group_is_refused() {
+        let whole = groups(&[&[b"first"], &[b"second"], &[b"third"]]);
+        let last = groups(&[&[b"first"], &[b"second"]]).len();
+        for at in 0..last {
+            let dir = tempfile::tempdir().unwrap();
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0xff;
+            fs::write(path_of(dir.path(), 0), bytes).unwrap();
+            assert!(ReadBack::of(dir.path()).is_err(), "byte {at}");
+        }
     }
 }

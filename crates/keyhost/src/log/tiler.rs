@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -39,12 +39,14 @@ enum Work {
 
 /// The thread's handle.
 pub(super) struct Tiler {
+    /// Files that were handed over and are not written yet.
+    backlog: Arc<AtomicUsize>,
     work: Option<Sender<Work>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Files that may wait for a full disk before no more entries are taken.
-const MAX_WAITING: usize = 1024;
+/// Files that may wait for a full or a slow disk before no more entries are taken.
+const MAX_BACKLOG: usize = 1024;
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) fn start(
@@ -52,20 +54,27 @@ pub(super) fn start(
     key: SoftKey,
     verifier: VerifierKey,
     origin: Name,
-    stuck: Arc<AtomicBool>,
 ) -> Result<Tiler, HostError> {
     let (work, queue) = channel();
-    let mut state = State { disk, key, verifier, origin, stuck, waiting: VecDeque::new(), last: None };
+    let backlog = Arc::new(AtomicUsize::new(0));
+    let waiting = VecDeque::new();
+    let mut state = State { disk, key, verifier, origin, backlog: Arc::clone(&backlog), waiting, last: None };
     let thread = thread::Builder::new()
         .name("tiles".into())
         .stack_size(512 << 10)
         .spawn(move || state.run(&queue))
         .map_err(|e| HostError::Internal(e.to_string()))?;
-    Ok(Tiler { work: Some(work), thread: Some(thread) })
+    Ok(Tiler { backlog, work: Some(work), thread: Some(thread) })
 }
 
 impl Tiler {
+    /// Whether so many files wait that no more entries can be taken.
+    pub(super) fn is_behind(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed) > MAX_BACKLOG
+    }
+
     pub(super) fn write(&self, files: Vec<Finished>) {
+        self.backlog.fetch_add(files.len(), Ordering::Relaxed);
         self.send(Work::Write(files));
     }
 
@@ -108,7 +117,7 @@ struct State {
     key: SoftKey,
     verifier: VerifierKey,
     origin: Name,
-    stuck: Arc<AtomicBool>,
+    backlog: Arc<AtomicUsize>,
     /// Files that could not be written yet, oldest first.
     waiting: VecDeque<Finished>,
     last: Option<HeadNote>,
@@ -148,8 +157,8 @@ impl State {
                 break;
             }
             self.waiting.pop_front();
+            self.backlog.fetch_sub(1, Ordering::Relaxed);
         }
-        self.stuck.store(self.waiting.len() > MAX_WAITING, Ordering::Relaxed);
         result
     }
 

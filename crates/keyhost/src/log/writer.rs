@@ -2,17 +2,16 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use countersign_model::entry::{Entry, MAX_ENTRY_BYTES, Op};
 use countersign_model::{Format, KeyId, KeyName, Name, Scheme, time};
-use countersign_tlog::hash::Hash;
+use countersign_tlog::tile::push_entry;
 
-use super::journal::{AppendError, Journal, push_frame};
+use super::journal::{AppendError, Journal};
 use super::tiler::{self, Tiler};
 use super::{Finished, OpenLog, WIDTH, add};
 use crate::wire::{Cause, HeadNote, HostError};
@@ -58,9 +57,7 @@ impl LogWriter {
     /// [`HostError::Internal`] if no thread can be started.
     pub fn start(log: OpenLog) -> Result<Self, HostError> {
         let (jobs, queue) = channel();
-        let stuck = Arc::new(AtomicBool::new(false));
-        let tiler =
-            tiler::start(log.disk.clone(), log.key, log.verifier, log.origin.clone(), Arc::clone(&stuck))?;
+        let tiler = tiler::start(log.disk.clone(), log.key, log.verifier, log.origin.clone())?;
         let mut state = State {
             journal: log.journal,
             journal_dir: log.disk.dir().join("journal"),
@@ -69,8 +66,7 @@ impl LogWriter {
             origin: log.origin,
             tiler,
             segment: 0,
-            stuck,
-            frames: Vec::new(),
+            entries: Vec::new(),
             _lock: log.lock,
         };
         let thread = thread::Builder::new()
@@ -127,9 +123,8 @@ struct State {
     tiler: Tiler,
     /// The first entry of the segment that was begun last, if that was in this run.
     segment: u64,
-    /// The tiles cannot be written and wait in memory: no more entries until they are.
-    stuck: Arc<AtomicBool>,
-    frames: Vec<u8>,
+    /// The group in the making, in the form of a bundle.
+    entries: Vec<u8>,
     /// No other process writes this log while this is open.
     _lock: File,
 }
@@ -182,7 +177,7 @@ impl State {
             return;
         }
         let time = time::millis(jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default());
-        self.frames.clear();
+        self.entries.clear();
         let mut leaves = Vec::new();
         let mut answers: Vec<(Then<u64>, u64, u64)> = Vec::new();
         let mut next_index = self.tree.size();
@@ -196,17 +191,19 @@ impl State {
             }
             let first = next_index;
             for entry in entries {
-                push_frame(&mut self.frames, &entry, &Hash::leaf(&entry));
+                // The length was checked just now.
+                let _ = push_entry(&mut self.entries, &entry);
                 leaves.push(entry);
                 next_index += 1;
                 if next_index.is_multiple_of(WIDTH) {
-                    cut = Some(Cut { entries: next_index, bytes: self.frames.len() });
+                    cut = Some(Cut { entries: next_index, bytes: self.entries.len() });
                 }
             }
             answers.push((then, first, next_index));
         }
-        let (durable, written) = if self.stuck.load(Ordering::Relaxed) {
-            (self.tree.size(), Err(HostError::LogFull))
+        let (durable, written) = if self.tiler.is_behind() {
+            let why = "its tiles cannot be written: the disk is full or too slow";
+            (self.tree.size(), Err(HostError::Log(why.into())))
         } else {
             self.write(cut.filter(|_| self.journal.segment_bytes() > SEGMENT_BYTES), next_index)
         };
@@ -219,19 +216,18 @@ impl State {
         // Durable and answered: what readers need can follow.
         let count = durable.saturating_sub(self.tree.size());
         for leaf in leaves.iter().take(usize::try_from(count).unwrap_or(usize::MAX)) {
-            match add(&mut self.tree, &mut self.bundle, leaf) {
-                Ok(finished) => self.finish(finished),
-                // The length was checked above and a tree of 2^63 leaves is out of reach.
-                Err(_) => self.stuck.store(true, Ordering::Relaxed),
+            // It cannot fail: the length was checked above, and a tree of 2^63 leaves is out of reach.
+            if let Ok(finished) = add(&mut self.tree, &mut self.bundle, leaf) {
+                self.finish(finished);
             }
         }
     }
 
-    /// Writes the frames up to entry `end`, with a new segment at `cut`. Returns the number of entries that
+    /// Writes the group up to entry `end`, with a new segment at `cut`. Returns the number of entries that
     /// are durable now, and why they are not all.
     fn write(&mut self, cut: Option<Cut>, end: u64) -> (u64, Result<(), HostError>) {
         let mut durable = self.tree.size();
-        let mut rest = self.frames.as_slice();
+        let mut rest = self.entries.as_slice();
         if let Some(cut) = cut {
             let before;
             (before, rest) = rest.split_at(cut.bytes);

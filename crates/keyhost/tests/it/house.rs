@@ -63,6 +63,7 @@ impl House {
             data: self.dir.path().to_owned(),
             seal: self.seal.clone(),
             workers: 2,
+            patience: std::time::Duration::from_secs(2),
         };
         KeyHost::start(launch, Arc::clone(&self.memory) as Arc<dyn Home>).await
     }

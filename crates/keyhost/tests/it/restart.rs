@@ -112,13 +112,17 @@ async fn a_rotated_seal_key_opens_what_the_old_one_sealed_wherever_the_crash_was
     let host = house.start().await.unwrap();
     let key = make(&host, "a", KeyType::P256).await;
     let old = std::fs::read(house.dir.path().join("host/seal.key")).unwrap();
-    let wrapped = host.rotate_seal().await.unwrap();
+    host.rotate_seal().await.unwrap();
     host.stop().await;
     // Stopped before the database kept the new data keys: the old seal key is in force.
     let host = house.start().await.unwrap();
     sign(&host, "a", &key, b"x", "r").await.unwrap();
     host.stop().await;
     // Stopped after it did, before the commit: the new one is found and put in force.
+    let host = house.start().await.unwrap();
+    let wrapped = host.rotate_seal().await.unwrap();
+    assert!(host.rotate_seal().await.is_err(), "the first one is not finished");
+    host.stop().await;
     *house.memory.data_keys.lock().unwrap() = wrapped;
     let host = house.start().await.unwrap();
     sign(&host, "a", &key, b"x", "r").await.unwrap();
@@ -136,4 +140,18 @@ async fn the_processes_go_when_the_front_goes() {
     host.stop().await;
     tokio::time::timeout(Duration::from_secs(5), host.gone()).await.unwrap();
     assert!(host.checkpoint().await.is_err());
+}
+
+#[tokio::test]
+async fn a_key_host_that_hangs_is_replaced() {
+    let house = House::new();
+    let host = house.start().await.unwrap();
+    let key = make(&host, "a", KeyType::P256).await;
+    let pattern = format!("key-host {}", house.dir.path().display());
+    let stopped = std::process::Command::new("pkill").args(["-STOP", "-f", &pattern]).status();
+    assert!(stopped.unwrap().success());
+    assert_eq!(sign(&host, "a", &key, b"x", "r").await.unwrap_err(), HostError::Unavailable);
+    until_ready(&host).await;
+    sign(&host, "a", &key, b"x", "r").await.unwrap();
+    host.stop().await;
 }
