@@ -46,6 +46,8 @@ async fn head(context: &Context, which: &WhichLog) -> Result<Outcome, Failure> {
     let Head { size, root } = checkpoint.head;
     let document =
         json!({ "origin": origin, "size": size, "root": root.to_string(), "public_key": key.to_string() });
+    // The form of the API's own list, with the one log that was checked.
+    let document = json!({ "logs": [document] });
     context
         .out
         .value(&document, |_| format!("origin  {origin}\nsize    {size}\nroot    {root}\nkey     {key}"))?;

@@ -23,6 +23,9 @@ pub(super) struct Journal {
     file: File,
     /// Bytes that are known to be on the disk.
     durable: u64,
+    /// Length of the file. What is beyond `durable` is zeros: a sync that does not change the length of the
+    /// file need not wait for the file system's own journal.
+    length: u64,
     /// After a failed sync nobody knows what is on the disk: no more writes until a restart reads it back.
     broken: Option<String>,
 }
@@ -58,7 +61,8 @@ impl ReadBack {
         for (i, segment) in segments.iter_mut().enumerate() {
             whole = segment.whole_groups();
             let rest = &segment.bytes[whole..];
-            if (i + 1 < count && !rest.is_empty()) || holds_group(rest) {
+            // Behind the last group there may be zeros, and in the last segment an unfinished group.
+            if (i + 1 < count && rest.iter().any(|byte| *byte != 0)) || holds_group(rest) {
                 let first = segment.first;
                 return Err(format!("the log's journal is damaged in the segment of entry {first}"));
             }
@@ -84,7 +88,7 @@ impl ReadBack {
             }
         };
         let file = open().map_err(|e: io::Error| format!("the log's journal: {e}"))?;
-        Ok(Journal { dir, file, durable: whole, broken: None })
+        Ok(Journal { dir, file, durable: whole, length: whole, broken: None })
     }
 }
 
@@ -97,6 +101,8 @@ pub(super) enum AppendError {
     Failed(String),
 }
 
+/// Zeros that are written ahead: a few thousand entries.
+const ROOM: usize = 1 << 20;
 const MAGIC: &[u8; 4] = b"CSG1";
 const GROUP_HEAD: usize = 16;
 
@@ -107,12 +113,13 @@ impl Journal {
             return Err(AppendError::Failed(why.clone()));
         }
         let group = group(entries).ok_or_else(|| AppendError::Failed("the group is too large".into()))?;
+        self.make_room(group.len() as u64);
         failpoint::pass("log-before-append");
         let written =
             failpoint::check("journal-write").and_then(|()| self.file.write_all_at(&group, self.durable));
         if let Err(error) = written {
             // What was written in part was not acknowledged: take it back.
-            if self.file.set_len(self.durable).is_err() {
+            if self.cut().is_err() {
                 self.broken =
                     Some("a write failed and could not be taken back; restart when the disk is well".into());
             }
@@ -121,13 +128,42 @@ impl Journal {
         failpoint::pass("log-after-append");
         let synced = failpoint::check("journal-sync").and_then(|()| self.file.sync_data());
         if let Err(error) = synced {
-            let _ = self.file.set_len(self.durable);
+            let _ = self.cut();
             self.broken = Some(format!("a sync failed ({error}); restart when the disk is well"));
             return Err(append_error(&error));
         }
         failpoint::pass("log-after-sync");
         self.durable += group.len() as u64;
+        self.length = self.length.max(self.durable);
         Ok(())
+    }
+
+    /// Lengthens the file by zeros, if `bytes` more do not fit. Best effort: on a disk without so much room the
+    /// group itself may still fit.
+    fn make_room(&mut self, bytes: u64) {
+        if self.durable + bytes <= self.length {
+            return;
+        }
+        let zeros = vec![0; ROOM + bytes as usize];
+        let written = self.file.write_all_at(&zeros, self.durable).and_then(|()| self.file.sync_all());
+        if written.is_ok() {
+            self.length = self.durable + zeros.len() as u64;
+        } else {
+            let _ = self.cut();
+        }
+    }
+
+    /// Cuts off what is not known to be on the disk.
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.durable)?;
+        self.length = self.durable;
+        Ok(())
+    }
+
+    /// Leaves the file as long as its content.
+    pub(super) fn close(&mut self) {
+        // What stays is zeros, which the next start cuts off.
+        let _ = self.cut();
     }
 
     /// Bytes in the segment that grows.
@@ -140,8 +176,10 @@ impl Journal {
     pub(super) fn rotate(&mut self, first: u64) -> io::Result<()> {
         match create(&self.dir, first) {
             Ok(file) => {
+                self.close();
                 self.file = file;
                 self.durable = 0;
+                self.length = 0;
                 Ok(())
             }
             Err(error) => {

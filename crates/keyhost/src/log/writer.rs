@@ -167,6 +167,7 @@ impl State {
                 self.tiler.checkpoint(self.tree.head(), self.tree.partial_tiles(), self.bundle.clone(), then);
             }
         }
+        self.journal.close();
         self.tiler.stop();
     }
 
