@@ -65,7 +65,7 @@ pub enum Error {
     NotExportable(KeyName),
     #[error("key `{key}` signs no format `{format}`")]
     FormatNotAllowed { key: KeyName, format: Format },
-    #[error("nobody could change the policy after this one")]
+    #[error("nobody could change the policy afterwards")]
     LocksOut,
     #[error("{0}")]
     KeyHostUnavailable(String),
@@ -92,6 +92,9 @@ pub enum Forbidden {
     /// Nobody can act as somebody whom a rule lets do more than themselves, or forbids less.
     #[error("by rule `{0}` the other one may do what the caller may not: only an admin can do this")]
     Rule(countersign_model::Name),
+    /// Nobody can disable somebody mightier, or revoke their credentials.
+    #[error("the other one has the role `{0}` and the caller has not: only an admin can do this")]
+    Mightier(countersign_model::Name),
     /// A token that narrows its principal's rights would widen itself by making another.
     #[error("a token that is limited to some actions or resources cannot make credentials or give roles")]
     Widening,
@@ -140,6 +143,7 @@ pub enum Code {
     KeyHostUnavailable,
     LogUnavailable,
     StorageUnavailable,
+    Overloaded,
     StorageFull,
 }
 
@@ -182,6 +186,7 @@ impl Code {
             Self::KeyHostUnavailable => "key-host-unavailable",
             Self::LogUnavailable => "log-unavailable",
             Self::StorageUnavailable => "storage-unavailable",
+            Self::Overloaded => "overloaded",
             Self::StorageFull => "storage-full",
         }
     }
@@ -261,7 +266,7 @@ impl Error {
                 Forbidden::Widening | Forbidden::Policy(Denial::Narrowed) => {
                     "use a token without these limits".into()
                 }
-                Forbidden::Role(_) | Forbidden::Rule(_) => "ask an admin".into(),
+                Forbidden::Role(_) | Forbidden::Rule(_) | Forbidden::Mightier(_) => "ask an admin".into(),
                 _ => format!("an admin can allow `{action}` in a rule; `policy check` explains decisions"),
             },
             Self::NotFound(_) => "check the name; lists show what you may read".into(),
@@ -287,7 +292,8 @@ impl Error {
             Self::NotExportable(_) => "whether a key can be exported is decided when it is made".into(),
             Self::FormatNotAllowed { .. } => "the key's document lists its `formats`".into(),
             Self::LocksOut => {
-                "keep an allow rule for `policy:write` on `policy` that an enabled principal matches".into()
+                "let another enabled principal have `policy:write` on `policy` before, and keep a rule for it"
+                    .into()
             }
             Self::KeyHostUnavailable(_) => {
                 "retry: nothing was signed unless the request id is found in the log".into()

@@ -7,10 +7,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use countersign_model::PrincipalName;
+use countersign_model::digest::sha256_parts;
 use countersign_store::{Begin, StoreError};
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
+use crate::caller::Identity;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -56,13 +58,20 @@ pub struct StoredAnswer {
     pub body: Vec<u8>,
 }
 
-/// How long a request may run before another may take its place. The slowest are imports with a costly
-/// passphrase, which take seconds.
+/// How long a request may run before another may take its place.
+///
+/// It is not renewed while the request runs: the whole body has arrived before it begins, and what follows
+/// waits for no client. The slowest, a batch of a thousand RSA-4096 signatures and an import with a costly
+/// passphrase, take seconds, and a key host that answers nothing for half a minute is replaced. Should one
+/// outlast it all the same, both are run: each has an entry of its own in the log, and only the later
+/// answer is kept.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// Begins a request.
 ///
+/// - `identity`: who asks. The key is its principal's, and what a narrowed token may do is part of the
+///   request: it never gets the answer that a wider one got.
 /// - `fingerprint`: a hash of method, path, query and body.
 ///
 /// # Errors
@@ -70,10 +79,12 @@ const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// answer.
 pub async fn begin(
     ctx: &Context,
-    principal: &PrincipalName,
+    identity: &Identity,
     key: &IdempotencyKey,
     fingerprint: [u8; 32],
 ) -> Result<Begun, Error> {
+    let principal = &identity.principal;
+    let fingerprint = with_narrowing(identity, fingerprint)?;
     let deadline = Instant::now() + LEASE.unsigned_abs() + Duration::from_secs(5);
     let mut pause = Duration::from_millis(5);
     loop {
@@ -101,6 +112,14 @@ pub async fn begin(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(250));
     }
+}
+
+/// Not the token's id: after a token was replaced by one with the same rights, a retry is still a retry.
+fn with_narrowing(identity: &Identity, fingerprint: [u8; 32]) -> Result<[u8; 32], Error> {
+    let Some(narrowing) = &identity.narrowing else { return Ok(fingerprint) };
+    let text = serde_json::to_vec(&(&narrowing.actions, &narrowing.resources))
+        .map_err(|_| Error::Internal("the token's limits could not be written as JSON".into()))?;
+    Ok(sha256_parts(&[&fingerprint, &text]))
 }
 
 /// Keeps the answer of a request that was run.

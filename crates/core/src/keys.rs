@@ -3,8 +3,9 @@
 use countersign_keyhost::client::MadeKey;
 use countersign_keyhost::wire::{KeySpec, Secret};
 use countersign_model::entry::Op;
+use countersign_model::policy::Permit;
 use countersign_model::{Action, Format, KeyId, KeyName, KeyType, Resource, Scheme, pem, time};
-use countersign_store::{KeyRecord, StoreError};
+use countersign_store::{KeyRecord, KeyState as StoredState, StoreError};
 use serde::Serialize;
 
 use crate::caller::Caller;
@@ -240,8 +241,7 @@ pub async fn retire(ctx: &Context, caller: &Caller, name: &KeyName) -> Result<Lo
     if key.state != KeyState::Active {
         return Ok(Logged { value: document(&key), log: None });
     }
-    let about = Some((name.clone(), key.id.clone()));
-    let log = pipeline::record(ctx, caller, &permit, Op::KeyRetire, about, None).await?;
+    let log = end_signing(ctx, caller, &permit, &key, KeyState::Retired.stored(), None).await?;
     let record = ctx.store.retire_key(name.as_str()).await.map_err(|e| ctx.store_failed(e))?;
     replace(ctx, record, log)
 }
@@ -267,11 +267,31 @@ pub async fn revoke(
     if matches!(key.state, KeyState::Revoked { .. }) {
         return Ok(Logged { value: document(&key), log: None });
     }
-    let about = Some((name.clone(), key.id.clone()));
-    let log = pipeline::record(ctx, caller, &permit, Op::KeyRevoke, about, Some(reason.clone())).await?;
     let now = ctx.now();
+    let revoked = KeyState::Revoked { at: now, reason: reason.clone() }.stored();
+    let log = end_signing(ctx, caller, &permit, &key, revoked, Some(reason.clone())).await?;
     let record = ctx.store.revoke_key(name.as_str(), now, &reason).await.map_err(|e| ctx.store_failed(e))?;
     replace(ctx, record, log)
+}
+
+/// Writes to the log that `key` signs no more, when what is being signed with it is done and before anything
+/// else is: no signature of this node comes after the entry. If the entry cannot be written, the key goes on
+/// signing. Once it is written the key has ended on this node, even if the database then fails: a second
+/// try completes it. The caller holds `writing`, so that nobody waits here for two keys.
+async fn end_signing(
+    ctx: &Context,
+    caller: &Caller,
+    permit: &Permit,
+    key: &Key,
+    state: StoredState,
+    reason: Option<String>,
+) -> Result<crate::LogRef, Error> {
+    let op = if state == StoredState::Retired { Op::KeyRetire } else { Op::KeyRevoke };
+    let mut signing = key.signing.write().await;
+    let about = Some((key.name.clone(), key.id.clone()));
+    let log = pipeline::record(ctx, caller, permit, op, about, reason).await?;
+    *signing = state;
+    Ok(log)
 }
 
 /// Puts the changed record in the cache; the caller holds `writing`.

@@ -13,7 +13,7 @@ use countersign_model::{Action, Format, KeyId, KeyName, Resource, Scheme, ToSign
 use crate::caller::Caller;
 use crate::context::Context;
 use crate::error::Error;
-use crate::snapshot::{Key, KeyState};
+use crate::snapshot::Key;
 
 /// A change of trust, and where its entry in the log stands; `log` is `None` if there was nothing left
 /// to change.
@@ -118,11 +118,7 @@ pub fn admit(
     let scheme = scheme.unwrap_or_else(|| key.key_type.default_scheme());
     let format = format_of(scheme);
     let permit = judge(ctx, caller, Action::KeySign, &key.resource, Some(format), Some(scheme))?;
-    match key.state {
-        KeyState::Active => {}
-        KeyState::Retired => return Err(Error::KeyRetired(key.name.clone())),
-        KeyState::Revoked { .. } => return Err(Error::KeyRevoked(key.name.clone())),
-    }
+    key.check_signs(key.state.stored())?;
     if !scheme.fits(key.key_type) {
         return Err(Error::SchemeMismatch { scheme, key_type: key.key_type });
     }
@@ -188,9 +184,13 @@ impl Order {
 /// Logs durably, then signs.
 ///
 /// # Errors
-/// What the key host refuses; nothing is released then.
+/// [`Error::KeyRevoked`] and [`Error::KeyRetired`] if that happened since it was admitted, and what the key
+/// host refuses; nothing is released then.
 pub async fn sign(ctx: &Context, caller: &Caller, order: Order) -> Result<SignedRef, Error> {
     let key = Arc::clone(&order.admitted.key);
+    // Held until the signature is there: a retirement or revocation waits for it.
+    let signing = key.signing.read().await;
+    key.check_signs(*signing)?;
     let (permit, job) = order.into_job(ctx, caller);
     let signed = ctx.key_host.sign(&permit, job).await.map_err(|e| Error::of_host(e, &key.name))?;
     ctx.told(&signed.log);
@@ -210,17 +210,38 @@ pub async fn sign_many(
         return Ok(Vec::new());
     }
     let keys: Vec<Arc<Key>> = orders.iter().map(|order| Arc::clone(&order.admitted.key)).collect();
-    let jobs = orders.into_iter().map(|order| order.into_job(ctx, caller)).collect();
-    let signed = ctx.key_host.sign_batch(jobs).await?;
-    if signed.len() != keys.len() {
+    let mut distinct = keys.clone();
+    // Each once, and in one order for all: a lock taken twice would wait for a writer in between.
+    distinct.sort_unstable_by_key(Arc::as_ptr);
+    distinct.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    let mut signing = Vec::with_capacity(distinct.len());
+    for key in &distinct {
+        signing.push((Arc::as_ptr(key).addr(), key.signing.read().await));
+    }
+    let still_signs = |key: &Arc<Key>| {
+        let place = signing.binary_search_by_key(&Arc::as_ptr(key).addr(), |(address, _)| *address);
+        // Every key is among the distinct ones.
+        let held = place.ok().and_then(|place| signing.get(place));
+        let (_, state) = held.ok_or_else(|| Error::Internal("a key of the batch is not held".into()))?;
+        key.check_signs(**state)
+    };
+
+    let checked: Vec<Result<(), Error>> = keys.iter().map(still_signs).collect();
+    let admitted = orders.into_iter().zip(&checked).filter(|(_, checked)| checked.is_ok());
+    let jobs: Vec<_> = admitted.map(|(order, _)| order.into_job(ctx, caller)).collect();
+    let count = jobs.len();
+    let signed = if count == 0 { Vec::new() } else { ctx.key_host.sign_batch(jobs).await? };
+    if signed.len() != count {
         return Err(Error::Internal("the key host answered another number of items".into()));
     }
-    let answers = signed.into_iter().zip(keys).map(|(result, key)| match result {
-        Ok(signed) => {
-            ctx.told(&signed.log);
-            Ok(signed)
-        }
-        Err(error) => Err(Error::of_host(error, &key.name)),
+    let mut signed = signed.into_iter();
+    let answers = checked.into_iter().zip(&keys).map(|(checked, key)| {
+        checked?;
+        // There are as many as passed the check.
+        let result = signed.next().ok_or_else(|| Error::Internal("an item was not answered".into()))?;
+        let signed = result.map_err(|error| Error::of_host(error, &key.name))?;
+        ctx.told(&signed.log);
+        Ok(signed)
     });
     Ok(answers.collect())
 }

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::log;
 use crate::pipeline::{self, Logged};
-use crate::snapshot::{CurrentPolicy, Snapshot, implied_roles};
+use crate::snapshot::{CurrentPolicy, Principal, Snapshot, implied_roles};
 
 /// The policy in force, as the API gives it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -112,21 +112,31 @@ pub(crate) fn new_record(
 
 /// Whether no enabled principal could change the policy under `policy`.
 fn locks_out(snapshot: &Snapshot, policy: &Policy) -> bool {
-    let resource = Resource::policy();
-    !snapshot.principals.values().filter(|principal| !principal.disabled).any(|principal| {
-        let ask = Ask {
-            caller: &principal.name,
-            judged: &principal.name,
-            roles: &principal.roles,
-            narrowing: None,
-            surface: Surface::Native,
-            action: Action::PolicyWrite,
-            resource: &resource,
-            format: None,
-            scheme: None,
-        };
-        policy.decide(&ask).is_ok()
-    })
+    !snapshot.principals.values().any(|principal| can_change(policy, principal))
+}
+
+/// Whether `leaving` is the only one who can change the policy in force. To be asked, like
+/// [`locks_out`], while `writing` is held: what is true of each of two changes need not be of both.
+pub(crate) fn leaves_nobody(snapshot: &Snapshot, leaving: &Principal) -> bool {
+    let policy = &snapshot.policy.policy;
+    let mut others = snapshot.principals.values().filter(|principal| principal.name != leaving.name);
+    can_change(policy, leaving) && !others.any(|principal| can_change(policy, principal))
+}
+
+/// Whether `principal` is enabled and may change the policy under `policy`.
+fn can_change(policy: &Policy, principal: &Principal) -> bool {
+    let ask = Ask {
+        caller: &principal.name,
+        judged: &principal.name,
+        roles: &principal.roles,
+        narrowing: None,
+        surface: Surface::Native,
+        action: Action::PolicyWrite,
+        resource: &Resource::policy(),
+        format: None,
+        scheme: None,
+    };
+    !principal.disabled && policy.decide(&ask).is_ok()
 }
 
 /// May somebody do something?

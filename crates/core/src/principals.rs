@@ -2,7 +2,9 @@
 //!
 //! Nobody gives what they do not have: a role can be given, and a credential made for somebody who has
 //! it, only by who has the role too, or by an admin; and a token that narrows its principal's rights
-//! makes no credentials at all, because the new one would be wider.
+//! makes no credentials at all, because the new one would be wider. In the same way nobody takes from
+//! somebody mightier: who may not act as a principal may not disable it or revoke its credentials, and the
+//! last one who can change the policy is not disabled at all.
 
 use countersign_model::entry::Op;
 use countersign_model::policy::{self, Effect, Permit, Rule};
@@ -19,6 +21,7 @@ use crate::context::Context;
 use crate::error::{Error, Forbidden};
 use crate::page::Page;
 use crate::pipeline::{self, Logged};
+use crate::policy::leaves_nobody;
 use crate::random;
 use crate::snapshot::{CurrentPolicy, Principal};
 
@@ -119,22 +122,55 @@ fn check_may_give(
 ) -> Result<(), Error> {
     let identity = &caller.identity;
     let why = if identity.narrowing.is_some() {
-        Forbidden::Widening
-    } else if identity.has_role("admin") {
-        return Ok(());
-    } else if let Some(role) = roles.iter().find(|role| !identity.has_role(role.as_str())) {
-        Forbidden::Role(role.clone())
-    } else if let Some(rule) = unequal_rule(&ctx.cache.policy(), identity, owner, roles) {
-        Forbidden::Rule(rule)
+        Some(Forbidden::Widening)
     } else {
-        return Ok(());
+        mightier(ctx, identity, owner, roles, Forbidden::Role)
     };
-    Err(Error::NotPermitted {
+    why.map_or(Ok(()), |why| Err(not_permitted(identity, permit, why)))
+}
+
+/// Nobody takes from somebody mightier. That a token is narrowed is no obstacle: what it takes away it
+/// does not get.
+fn check_may_take(
+    ctx: &Context,
+    caller: &Caller,
+    permit: &Permit,
+    owner: &PrincipalName,
+) -> Result<(), Error> {
+    let identity = &caller.identity;
+    // One's own credentials are always one's own, whatever the roles are by now. To an admin nobody is
+    // mightier, also who is not known on this node yet.
+    if identity.principal == *owner || identity.has_role("admin") {
+        return Ok(());
+    }
+    let principal = find(ctx, owner)?;
+    let why = mightier(ctx, identity, owner, &principal.roles, Forbidden::Mightier);
+    why.map_or(Ok(()), |why| Err(not_permitted(identity, permit, why)))
+}
+
+/// Why `owner`, with `roles`, may do what `identity` may not; `None` if it is not so.
+fn mightier(
+    ctx: &Context,
+    identity: &Identity,
+    owner: &PrincipalName,
+    roles: &[Name],
+    by_role: fn(Name) -> Forbidden,
+) -> Option<Forbidden> {
+    if identity.has_role("admin") {
+        return None;
+    }
+    let role = roles.iter().find(|role| !identity.has_role(role.as_str()));
+    let by_rule = || unequal_rule(&ctx.cache.policy(), identity, owner, roles).map(Forbidden::Rule);
+    role.cloned().map(by_role).or_else(by_rule)
+}
+
+fn not_permitted(identity: &Identity, permit: &Permit, why: Forbidden) -> Error {
+    Error::NotPermitted {
         principal: identity.principal.clone(),
         action: permit.action(),
         resource: permit.resource().clone(),
         why,
-    })
+    }
 }
 
 /// A rule that allows something to `owner` and not to the caller, or forbids something to the caller only:
@@ -185,17 +221,24 @@ pub fn get(ctx: &Context, caller: &Caller, name: &PrincipalName) -> Result<Princ
 /// Refuses all credentials of a principal from now on.
 ///
 /// # Errors
-/// [`Error::NotPermitted`], [`Error::UnknownPrincipal`], and when log or database cannot be written.
+/// [`Error::NotPermitted`], also for a principal that may do what the caller may not;
+/// [`Error::UnknownPrincipal`]; [`Error::LocksOut`] for the last one who can change the policy; and when
+/// log or database cannot be written.
 pub async fn disable(
     ctx: &Context,
     caller: &Caller,
     name: &PrincipalName,
 ) -> Result<Logged<PrincipalDocument>, Error> {
     let permit = permit_to_write(ctx, caller, name)?;
+    // Held from the checks to the write: another disabling, or another policy, could lock out with this one.
     let _writing = ctx.writing.lock().await;
     let principal = find(ctx, name)?;
+    check_may_take(ctx, caller, &permit, name)?;
     if principal.disabled {
         return Ok(Logged { value: document(&principal), log: None });
+    }
+    if leaves_nobody(&ctx.cache.read(), &principal) {
+        return Err(Error::LocksOut);
     }
     let log =
         pipeline::record(ctx, caller, &permit, Op::PrincipalDisable, None, Some(name.to_string())).await?;
@@ -477,7 +520,8 @@ pub async fn tokens(ctx: &Context, caller: &Caller, owner: &PrincipalName) -> Re
 /// Revokes a token or a Hawk pair, at once.
 ///
 /// # Errors
-/// [`Error::NotPermitted`]; [`Error::NotFound`]; when log or database cannot be written.
+/// [`Error::NotPermitted`], also for a credential of a principal that may do what the caller may not;
+/// [`Error::NotFound`]; when log or database cannot be written.
 pub async fn revoke_token(ctx: &Context, caller: &Caller, id: &str) -> Result<Option<LogRef>, Error> {
     let record = if is_token_id(id) { ctx.store.token(id).await? } else { None };
     let Some(record) = record else {
@@ -487,6 +531,7 @@ pub async fn revoke_token(ctx: &Context, caller: &Caller, id: &str) -> Result<Op
     };
     let owner: PrincipalName = record.principal.parse()?;
     let permit = permit_to_write(ctx, caller, &owner)?;
+    check_may_take(ctx, caller, &permit, &owner)?;
     if record.revoked.is_some() {
         return Ok(None);
     }

@@ -31,6 +31,9 @@ pub(crate) struct Key {
     pub formats: Option<Vec<Format>>,
     pub backend: String,
     pub created: Timestamp,
+    /// Held for reading while the key signs, and for writing while it is retired or revoked, so that the
+    /// log of this node has no signature after the entry that ends the signing.
+    pub signing: tokio::sync::RwLock<StoredState>,
     public: OnceLock<Option<PublicKey>>,
 }
 
@@ -271,6 +274,7 @@ impl Key {
             key_type: parsed(&record.key_type, what)?,
             formats: formats.transpose()?,
             resource: Resource::key(&name),
+            signing: tokio::sync::RwLock::new(record.state),
             name,
             blob: record.blob.into(),
             spki: record.spki,
@@ -280,6 +284,18 @@ impl Key {
             created: record.created,
             public: OnceLock::new(),
         })
+    }
+
+    /// Whether a key in this state signs.
+    ///
+    /// # Errors
+    /// [`Error::KeyRetired`], [`Error::KeyRevoked`].
+    pub(crate) fn check_signs(&self, state: StoredState) -> Result<(), Error> {
+        match state {
+            StoredState::Active => Ok(()),
+            StoredState::Retired => Err(Error::KeyRetired(self.name.clone())),
+            StoredState::Revoked => Err(Error::KeyRevoked(self.name.clone())),
+        }
     }
 
     /// The public half, parsed at its first use.

@@ -362,7 +362,7 @@ impl KeyHost {
     /// Writes a change of trust to the log. To be called before the change is made.
     ///
     /// # Errors
-    /// [`HostError`].
+    /// [`HostError::Protocol`] if the permit is for another operation or another key; else [`HostError`].
     pub async fn record(
         &self,
         permit: &Permit,
@@ -371,6 +371,7 @@ impl KeyHost {
         key: Option<(KeyName, KeyId)>,
         subject: Option<String>,
     ) -> Result<LogRef, HostError> {
+        allows(permit, recorded(op)?, key.as_ref().map(|(name, _)| name))?;
         match self.ask(&Request::Record { cause: cause(permit, request), op, key, subject }).await? {
             Response::Recorded { index } => self.log_ref(index),
             other => Err(unexpected(&other)),
@@ -828,6 +829,22 @@ fn allows(permit: &Permit, action: Action, key: Option<&KeyName>) -> Result<(), 
     }
 }
 
+/// The action that the permit for recording `op` is for.
+fn recorded(op: Op) -> Result<Action, HostError> {
+    Ok(match op {
+        Op::KeyRetire => Action::KeyRetire,
+        Op::KeyRevoke => Action::KeyRevoke,
+        Op::PolicySet | Op::LogContinue => Action::PolicyWrite,
+        Op::PrincipalCreate | Op::PrincipalDisable | Op::TokenCreate | Op::TokenRevoke => {
+            Action::PrincipalWrite
+        }
+        // The key host writes these itself, with what they log.
+        Op::Sign | Op::KeyCreate | Op::KeyImport | Op::KeyExport | Op::BackupCreate => {
+            return Err(HostError::Protocol(format!("{op:?} is not recorded by itself")));
+        }
+    })
+}
+
 fn unexpected(response: &Response) -> HostError {
     let kind = format!("{response:?}");
     let kind = kind.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
@@ -880,6 +897,44 @@ mod tests {
             Poll::Ready(answer) => answer.err(),
             Poll::Pending => None,
         }
+    }
+
+    #[tokio::test]
+    async fn a_change_is_recorded_only_with_the_permit_for_it_and_for_its_key() {
+        use countersign_model::policy::{Ask, Policy};
+        use countersign_model::{Resource, Surface};
+
+        let host = client();
+        let (admin, roles) = ("admin".parse().unwrap(), ["admin".parse().unwrap()]);
+        let (mine, other): (KeyName, KeyName) = ("mine".parse().unwrap(), "other".parse().unwrap());
+        let permit = Policy::builtin()
+            .permit(&Ask {
+                caller: &admin,
+                judged: &admin,
+                roles: &roles,
+                narrowing: None,
+                surface: Surface::Native,
+                action: Action::KeyRetire,
+                resource: &Resource::key(&mine),
+                format: None,
+                scheme: None,
+            })
+            .unwrap();
+        let request = "r".parse().unwrap();
+        let key = |name: &KeyName| Some((name.clone(), KeyId::of_spki(b"k")));
+        for (op, key) in [
+            (Op::KeyRevoke, key(&mine)),
+            (Op::KeyRetire, key(&other)),
+            (Op::PolicySet, None),
+            (Op::LogContinue, None),
+            (Op::TokenRevoke, None),
+            (Op::Sign, key(&mine)),
+            (Op::BackupCreate, None),
+        ] {
+            let refused = host.record(&permit, &request, op, key, None).await;
+            assert!(matches!(refused, Err(HostError::Protocol(_))), "{op:?}: {refused:?}");
+        }
+        assert!(lock(&host.shared.link).buffer.is_empty(), "nothing was sent");
     }
 
     #[test]

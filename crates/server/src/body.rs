@@ -27,14 +27,39 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 /// The fewest bytes a second that a body may come at, once [`SILENCE`] has been waited for it in all.
 pub const SLOWEST: u64 = 1024;
 
+/// The same for a large body, from when it got its place among those held: nobody keeps others waiting by
+/// sending slowly.
+pub const SLOWEST_LARGE: u64 = 64 << 10;
+
+/// How long a large body waits for its place.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
 /// A body as it arrives, piece by piece.
 pub struct Arriving {
     body: Body,
     limit: u64,
     announced: Option<u64>,
     received: u64,
+    pace: Pace,
+}
+
+/// How fast a body comes, from its beginning or from when it got its place.
+struct Pace {
+    /// The fewest bytes a second.
+    slowest: u64,
+    received: u64,
     /// Time spent waiting for the client; not what was spent on the pieces in between.
     waited: Duration,
+}
+
+impl Pace {
+    fn at_least(slowest: u64) -> Self {
+        Self { slowest, received: 0, waited: Duration::ZERO }
+    }
+
+    fn is_too_slow(&self) -> bool {
+        self.waited > SILENCE && self.received < self.slowest * self.waited.as_secs()
+    }
 }
 
 impl Arriving {
@@ -51,7 +76,8 @@ impl Arriving {
             );
         }
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        Self { body, limit, announced, received: 0, waited: Duration::ZERO }.with_limit(limit)
+        let pace = Pace::at_least(SLOWEST);
+        Self { body, limit, announced, received: 0, pace }.with_limit(limit)
     }
 
     /// Lowers the limit.
@@ -85,7 +111,8 @@ impl Arriving {
             if self.received > self.limit {
                 return Err(too_large(self.limit));
             }
-            if self.waited > SILENCE && self.received < SLOWEST * self.waited.as_secs() {
+            self.pace.received += bytes.len() as u64;
+            if self.pace.is_too_slow() {
                 return Err(too_slow());
             }
             if !bytes.is_empty() {
@@ -97,15 +124,20 @@ impl Arriving {
     async fn wait(&mut self) -> Result<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>, Problem> {
         let start = Instant::now();
         let frame = tokio::time::timeout(SILENCE, self.body.frame()).await.map_err(|_| too_slow())?;
-        self.waited += start.elapsed();
+        self.pace.waited += start.elapsed();
         Ok(frame)
     }
 
     /// All bytes. Takes memory as they come, never by an announced length.
     ///
     /// # Errors
-    /// As [`Self::next`].
-    pub async fn all(mut self) -> Result<Bytes, Problem> {
+    /// As [`Self::next`]; `overloaded` if too many large bodies are held already.
+    pub async fn all(self) -> Result<Bytes, Problem> {
+        self.all_in(&LARGE).await
+    }
+
+    /// - `room`: one permit for each MiB of large bodies that may be held.
+    async fn all_in(mut self, room: &'static Semaphore) -> Result<Bytes, Problem> {
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next().await? else { return Ok(first) };
         let mut all = BytesMut::with_capacity(2 * (first.len() + second.len()));
@@ -116,7 +148,8 @@ impl Arriving {
         while let Some(bytes) = self.next().await? {
             all.extend_from_slice(&bytes);
             if all.len() > SMALL && place.is_none() {
-                place = Some(Self::place(most).await?);
+                place = Some(place_for(most, room).await?);
+                self.pace = Pace::at_least(SLOWEST_LARGE);
             }
         }
         let bytes = all.freeze();
@@ -125,13 +158,15 @@ impl Arriving {
             Some(place) => Bytes::from_owner(Large { bytes, _place: place }),
         })
     }
+}
 
-    /// Waits until there is memory for `most` bytes, all that may come. It is taken at once, before more is read, so that
-    /// bodies that are half there never wait for each other.
-    async fn place(most: u64) -> Result<SemaphorePermit<'static>, Problem> {
-        let mib = u32::try_from(most.div_ceil(1 << 20)).unwrap_or(LARGE_MIB).min(LARGE_MIB);
-        let closed = |_| Problem::new(Code::Internal, "the server ends");
-        LARGE.acquire_many(mib).await.map_err(closed)
+/// Waits until there is memory for `most` bytes, all that may come. It is taken at once, before more is
+/// read, so that bodies that are half there never wait for each other.
+async fn place_for(most: u64, room: &'static Semaphore) -> Result<SemaphorePermit<'static>, Problem> {
+    let mib = u32::try_from(most.div_ceil(1 << 20)).unwrap_or(LARGE_MIB).min(LARGE_MIB);
+    match tokio::time::timeout(PATIENCE, room.acquire_many(mib)).await {
+        Ok(place) => place.map_err(|_| Problem::new(Code::Internal, "the server ends")),
+        Err(_) => Err(overloaded()),
     }
 }
 
@@ -161,9 +196,18 @@ fn too_large(limit: u64) -> Problem {
         .close()
 }
 
+fn overloaded() -> Problem {
+    Problem::new(Code::Overloaded, "too many large bodies are on their way")
+        .hint(
+            "retry: nothing was done; or send a digest, or stream the content as `application/octet-stream`",
+        )
+        .retry_after(PATIENCE.as_secs() as u32)
+        .close()
+}
+
 fn too_slow() -> Problem {
     Problem::new(Code::RequestTimeout, "the body came too slowly")
-        .hint("send at least 1 KiB a second; nothing was done")
+        .hint("send at least 1 KiB a second, a body over 128 KiB at least 64 KiB; nothing was done")
         .close()
 }
 
@@ -460,6 +504,49 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(50), &mut third).await.is_err());
         drop(first);
         assert_eq!(third.await.unwrap().len(), 3 << 20);
+    }
+
+    fn steady(bytes: usize, every: Duration) -> Body {
+        Body::from_stream(futures_util::stream::unfold((), move |()| async move {
+            tokio::time::sleep(every).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from(vec![0; bytes])), ()))
+        }))
+    }
+
+    fn room(mib: usize) -> &'static Semaphore {
+        Box::leak(Box::new(Semaphore::new(mib)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_body_that_drips_gives_up_its_place() {
+        let room = room(16);
+        // 32 KiB a second: enough for a small body, too slow for a large one.
+        let drips = steady(32 << 10, Duration::from_secs(1));
+        let start = Instant::now();
+        let body = Arriving::new(&HeaderMap::new(), drips, 16 << 20).unwrap();
+        let problem = body.all_in(room).await.unwrap_err();
+        assert_eq!(problem.code(), Code::RequestTimeout);
+        assert!(start.elapsed().as_secs() <= 40, "{:?}", start.elapsed());
+        assert_eq!(room.available_permits(), 16);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_body_that_comes_steadily_is_read_to_its_limit_however_long_it_takes() {
+        let flows = steady(128 << 10, Duration::from_secs(1));
+        let body = Arriving::new(&HeaderMap::new(), flows, 16 << 20).unwrap();
+        assert_eq!(body.all_in(room(16)).await.unwrap_err().code(), Code::TooLarge);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_body_without_a_place_is_refused_after_a_time_and_told_to_come_again() {
+        let start = Instant::now();
+        let body = Arriving::new(&HeaderMap::new(), Body::from(vec![0; 1]), 1 << 20).unwrap();
+        assert!(body.all_in(room(0)).await.is_ok(), "a small one needs none");
+        let body = Arriving::new(&HeaderMap::new(), steady(128 << 10, Duration::ZERO), 1 << 20).unwrap();
+        let problem = body.all_in(room(0)).await.unwrap_err();
+        let answer = problem.render(&"r".parse().unwrap());
+        assert_eq!((answer.status().as_u16(), start.elapsed().as_secs()), (503, PATIENCE.as_secs()));
+        assert!(answer.headers().contains_key(http::header::RETRY_AFTER));
     }
 
     #[tokio::test]

@@ -66,7 +66,7 @@ pub async fn run(
     once: Once,
     work: impl Future<Output = Result<Response, Problem>>,
 ) -> Result<Response, Problem> {
-    let claim = match begin(&app.ctx, &caller.identity.principal, &once.key, once.fingerprint).await? {
+    let claim = match begin(&app.ctx, &caller.identity, &once.key, once.fingerprint).await? {
         Begun::Replay(answer) => return Ok(replay(answer)),
         Begun::Fresh(claim) => claim,
     };

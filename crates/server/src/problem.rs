@@ -56,6 +56,13 @@ impl Problem {
         self
     }
 
+    /// Says after how many seconds a retry may help.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
     /// Closes the connection after the answer: the rest of the request will not be read.
     #[must_use]
     pub fn close(mut self) -> Self {
@@ -189,7 +196,7 @@ fn status(code: Code) -> StatusCode {
         | Code::NotExportable
         | Code::FormatNotAllowed
         | Code::LocksOut => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::KeyHostUnavailable | Code::LogUnavailable | Code::StorageUnavailable => {
+        Code::KeyHostUnavailable | Code::LogUnavailable | Code::StorageUnavailable | Code::Overloaded => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -233,6 +240,7 @@ fn title(code: Code) -> &'static str {
         Code::KeyHostUnavailable => "The key host is not available",
         Code::LogUnavailable => "The signing log is not available",
         Code::StorageUnavailable => "The storage is not available",
+        Code::Overloaded => "Too much at a time",
         Code::StorageFull => "The storage is full",
         _ => "Internal error",
     }

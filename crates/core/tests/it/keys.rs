@@ -132,6 +132,70 @@ async fn a_retired_key_verifies_and_a_revoked_one_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_signature_stands_in_the_log_after_the_revocation_of_its_key() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let key = house.key("release", "ed25519").await;
+        let other = house.key("other", "ed25519").await;
+        let signers: Vec<_> = (0..16)
+            .map(|i| {
+                let (ctx, caller) = (ctx.clone(), house.owner());
+                let (key, other) = (key.clone(), other.clone());
+                tokio::spawn(async move {
+                    let mut last = 0;
+                    loop {
+                        // Half of them sign batches that name the key twice, and another key.
+                        let requests = if i % 2 == 0 { vec![&key] } else { vec![&key, &other, &key] };
+                        let requests = requests.into_iter().map(|key| Ok(message(key, "x"))).collect();
+                        let mut answers = signing::sign_batch(&ctx, &caller, requests).await;
+                        if i % 2 == 1 {
+                            assert!(answers.remove(1).is_ok(), "the other key goes on");
+                        }
+                        for answer in answers {
+                            match answer {
+                                Ok(answer) => last = last.max(answer.log.index),
+                                Err(error) => {
+                                    assert_eq!(error.code(), Code::KeyRevoked);
+                                    return last;
+                                }
+                            }
+                        }
+                        let Ok(answer) = signing::sign_one(&ctx, &caller, message(&key, "x")).await else {
+                            return last;
+                        };
+                        last = last.max(answer.log.index);
+                    }
+                })
+            })
+            .collect();
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let revoked = keys::revoke(ctx, &owner, &key, "stolen".into()).await.unwrap().log.unwrap();
+        for signer in signers {
+            let last = signer.await.unwrap();
+            assert!((1..revoked.index).contains(&last), "{last} and {}", revoked.index);
+        }
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_that_cannot_be_logged_is_not_made() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let key = house.key("release", "p256").await;
+        ctx.key_host().stop().await;
+        let failed = keys::revoke(ctx, &owner, &key, "stolen".into()).await;
+        refused(failed, Code::KeyHostUnavailable);
+        assert_eq!(keys::get(ctx, &owner, &key).unwrap().state, "active");
+        refused(signing::sign_one(ctx, &owner, message(&key, "x")).await, Code::KeyHostUnavailable);
+
+        let house = house.again().await;
+        signing::sign_one(&house.ctx, &house.owner(), message(&key, "x")).await.unwrap();
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_an_exportable_key_leaves_and_comes_back_as_it_was() {
     for house in House::on_both().await {
         let (ctx, owner) = (&house.ctx, house.owner());

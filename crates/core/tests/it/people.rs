@@ -65,6 +65,140 @@ async fn nobody_acts_as_somebody_whom_a_rule_names_and_lets_do_more() {
     }
 }
 
+/// `max` manages principals, without being an admin.
+async fn with_manager(house: &House) -> countersign_core::Caller {
+    let (ctx, owner) = (&house.ctx, house.owner());
+    let mut rules = countersign_core::policy::get(ctx, &owner).unwrap();
+    let rule = serde_json::json!({"id": "manager", "effect": "allow", "principals": ["role:manager"],
+        "actions": ["principal:*"], "resources": ["*"]});
+    rules.rules.push(serde_json::from_value(rule).unwrap());
+    countersign_core::policy::put(ctx, &owner, rules.rules.clone(), Some(&rules.etag())).await.unwrap();
+    house.person("max", &["manager", "reader"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_disables_somebody_mightier_or_revokes_their_tokens() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let manager = with_manager(&house).await;
+        let second = house.person("ann", &["admin"]).await;
+        let token = |caller: &countersign_core::Caller| caller.identity.token.as_ref().unwrap().id.clone();
+
+        for mighty in ["admin", "ann"] {
+            let taken = principals::disable(ctx, &manager, &principal(mighty)).await;
+            refused(taken, Code::NotPermitted);
+        }
+        refused(principals::revoke_token(ctx, &manager, &token(&second)).await, Code::NotPermitted);
+        assert!(!principals::get(ctx, &owner, &principal("ann")).unwrap().disabled);
+
+        let ray = house.person("ray", &["reader"]).await;
+        assert!(principals::revoke_token(ctx, &manager, &token(&ray)).await.unwrap().is_some());
+        assert!(principals::disable(ctx, &manager, &principal("ray")).await.unwrap().value.disabled);
+        assert!(principals::revoke_token(ctx, &manager, &token(&manager)).await.unwrap().is_some());
+        // An admin takes from anybody, also with a token that is limited to it.
+        let limited = NewToken { actions: Some(vec!["principal:write".into()]), ..any_token() };
+        let limited =
+            principals::create_token(ctx, &owner, &principal("admin"), limited).await.unwrap().value;
+        let limited = house.bearer(limited.token.expose());
+        assert!(principals::disable(ctx, &limited, &principal("ann")).await.unwrap().value.disabled);
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_one_who_can_change_the_policy_is_not_disabled() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let admin = principal("admin");
+        house.person("ray", &["reader"]).await;
+        refused(principals::disable(ctx, &owner, &admin).await, Code::LocksOut);
+        principals::disable(ctx, &owner, &principal("ray")).await.unwrap();
+
+        let ann = house.person("ann", &["admin"]).await;
+        principals::disable(ctx, &owner, &admin).await.unwrap();
+        refused(principals::disable(ctx, &ann, &principal("ann")).await, Code::LocksOut);
+        assert!(
+            principals::disable(ctx, &ann, &admin).await.unwrap().log.is_none(),
+            "nothing left to change"
+        );
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_changes_at_the_same_time_do_not_lock_out_together() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let ann = principal("ann");
+        house.person("ann", &["reader"]).await;
+        let mut before = countersign_core::policy::get(ctx, &owner).unwrap();
+        let chief = serde_json::json!({"id": "chief", "effect": "allow", "principals": ["ann"],
+            "actions": ["policy:write"], "resources": ["*"]});
+        before.rules.push(serde_json::from_value(chief).unwrap());
+        let etag = before.etag();
+        let both = countersign_core::policy::put(ctx, &owner, before.rules, Some(&etag)).await.unwrap().value;
+
+        // Without the role's rule only `ann` is left, who is being disabled.
+        let only_ann: Vec<_> =
+            both.rules.iter().filter(|rule| rule.id.as_str() != "admin").cloned().collect();
+        let etag = both.etag();
+        let (disabled, put) = tokio::join!(
+            principals::disable(ctx, &owner, &ann),
+            countersign_core::policy::put(ctx, &owner, only_ann, Some(&etag)),
+        );
+        // Whichever came second was refused.
+        match (disabled, put) {
+            (Ok(_), put) => drop(refused(put, Code::LocksOut)),
+            (disabled, Ok(_)) => drop(refused(disabled, Code::LocksOut)),
+            (Err(disabled), Err(put)) => panic!("{disabled}; {put}"),
+        }
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_narrowed_token_does_not_get_the_answer_of_a_wider_one() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let admin = principal("admin");
+        let wide = house.bearer(&house.token("admin").await);
+        let narrowed = async |resource: &str| {
+            let new = NewToken { resources: Some(vec![resource.into()]), ..any_token() };
+            let made = principals::create_token(ctx, &owner, &admin, new).await.unwrap().value;
+            house.bearer(made.token.expose())
+        };
+        let (on_a, on_b) = (narrowed("key:a").await, narrowed("key:b").await);
+
+        let key = "k".parse().unwrap();
+        let Begun::Fresh(claim) = idempotency::begin(ctx, &wide.identity, &key, [1; 32]).await.unwrap()
+        else {
+            panic!("the first is fresh")
+        };
+        let answer = StoredAnswer { status: 200, headers: Vec::new(), body: b"{}".to_vec() };
+        idempotency::finish(ctx, claim, &answer).await.unwrap();
+        let narrow = idempotency::begin(ctx, &on_a.identity, &key, [1; 32]).await;
+        refused(narrow, Code::IdempotencyMismatch);
+        // Another token with the same rights makes the same request.
+        let replaced = house.bearer(&house.token("admin").await);
+        let again = idempotency::begin(ctx, &replaced.identity, &key, [1; 32]).await.unwrap();
+        assert!(matches!(again, Begun::Replay(_)));
+
+        let key = "k-2".parse().unwrap();
+        let Begun::Fresh(claim) = idempotency::begin(ctx, &on_a.identity, &key, [1; 32]).await.unwrap()
+        else {
+            panic!("the first is fresh")
+        };
+        idempotency::finish(ctx, claim, &answer).await.unwrap();
+        for other in [&on_b, &wide] {
+            let other = idempotency::begin(ctx, &other.identity, &key, [1; 32]).await;
+            refused(other, Code::IdempotencyMismatch);
+        }
+        let again = idempotency::begin(ctx, &narrowed("key:a").await.identity, &key, [1; 32]).await.unwrap();
+        assert!(matches!(again, Begun::Replay(_)));
+        house.end().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_narrows_its_principals_rights_and_never_widens_them() {
     for house in House::on_both().await {
@@ -154,7 +288,7 @@ async fn a_hawk_pair_is_shown_once_and_revoked_like_a_token() {
 async fn a_request_with_an_idempotency_key_is_done_once() {
     for house in House::on_both().await {
         let ctx = &house.ctx;
-        let (admin, key) = (principal("admin"), "k-1".parse().unwrap());
+        let (admin, key) = (house.owner().identity, "k-1".parse().unwrap());
         let answer = StoredAnswer {
             status: 201,
             headers: vec![("Location".into(), "/x".into())],

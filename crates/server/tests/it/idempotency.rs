@@ -28,6 +28,21 @@ async fn the_first_answer_is_given_again_and_there_is_one_entry() {
 }
 
 #[tokio::test]
+async fn a_narrowed_token_does_not_get_the_answer_of_a_wider_one() {
+    let house = House::open().await;
+    house.key("p", "p256").await;
+    let narrow = house.ask("POST", "/countersign/v1/principals/admin/tokens");
+    let narrow = narrow.json(json!({"resources": ["key:other"]})).send().await;
+    let narrow = narrow.expect(201)["token"].as_str().unwrap().to_owned();
+    let path = "/countersign/v1/keys/p/sign";
+    let body = json!({"message": ""});
+    house.ask("POST", path).header(KEY, "once").json(body.clone()).send().await.expect(200);
+    let asked = house.ask_as(&narrow, "POST", path).header(KEY, "once").json(body).send().await;
+    asked.refused(409, "idempotency-mismatch");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_stream_is_compared_by_its_digest() {
     let house = House::open().await;
     house.key("p", "p384").await;
