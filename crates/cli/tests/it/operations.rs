@@ -157,7 +157,7 @@ async fn a_restored_deployment_signs_with_the_old_keys_and_its_log_continues_the
         let key = place.make_key("release", "p256");
         std::fs::write(place.path("pub.pem"), key["public_key"].as_str().unwrap()).unwrap();
         place.sign("data", "release");
-        let old = place.json("log head");
+        let old = place.json("log head")["logs"][0].clone();
         let token = std::fs::read_to_string(place.data().join("admin.token")).unwrap();
         place.write("token", &token);
         let made = place.json(&format!("backup create @backup {PASS}"));

@@ -103,6 +103,8 @@ pub(super) enum AppendError {
 
 /// Zeros that are written ahead: a few thousand entries.
 const ROOM: usize = 1 << 20;
+/// Free bytes on the disk above which zeros are written ahead.
+const PLENTY: u64 = 64 << 20;
 const MAGIC: &[u8; 4] = b"CSG1";
 const GROUP_HEAD: usize = 16;
 
@@ -138,10 +140,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Lengthens the file by zeros, if `bytes` more do not fit. Best effort: on a disk without so much room the
-    /// group itself may still fit.
+    /// Lengthens the file by zeros, if `bytes` more do not fit. Best effort, and not on a disk that is nearly
+    /// full: what is left is for groups and tiles.
     fn make_room(&mut self, bytes: u64) {
-        if self.durable + bytes <= self.length {
+        let plenty =
+            || rustix::fs::fstatvfs(&self.file).is_ok_and(|disk| disk.f_bavail * disk.f_frsize > PLENTY);
+        if self.durable + bytes <= self.length || !plenty() {
             return;
         }
         let zeros = vec![0; ROOM + bytes as usize];
