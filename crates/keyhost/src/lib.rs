@@ -10,6 +10,7 @@
 //! - [`host`]: the process itself; [`sandbox`]: what it gives up; [`guardian`]: who restarts it.
 //! - [`wire`]: what is said between the processes; `client`: the front's end of it.
 
+mod backlog;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod failpoint;

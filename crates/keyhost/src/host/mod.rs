@@ -205,7 +205,7 @@ impl Opener<'_> {
             sandbox: self.report.clone(),
             seal: how,
         };
-        Ok((welcome, (keys, seal, LogWriter::start(log)?)))
+        Ok((welcome, (keys, seal, LogWriter::start(log, self.arguments.workers)?)))
     }
 
     /// A rotation that was not finished leaves two keys: the database knows which one is in force.

@@ -9,6 +9,7 @@ use countersign_model::{Format, KeyId, KeyName, KeyType, RawSignature, Scheme, T
 
 use super::cache::{KeyCache, LoadedKey};
 use super::pool::{Outbox, Pool, lock};
+use crate::backlog;
 use crate::failpoint;
 use crate::log::{Draft, LogWriter};
 use crate::seal::{BlobHeader, DataKeys, SealFile, SealKey};
@@ -316,6 +317,7 @@ impl Service {
 
     /// Hands the logged items to the signers, a few at a time.
     fn spread(self: &Arc<Self>, batch: &Arc<Batch>, tasks: Vec<(usize, Task)>, first: u64) {
+        self.log.backlog().add(tasks.iter().map(|(_, task)| task.cost()).sum());
         let mut index = first;
         let mut tasks = tasks.into_iter().peekable();
         while tasks.peek().is_some() {
@@ -331,8 +333,10 @@ impl Service {
         let count = chunk.len();
         let mut done = Vec::with_capacity(count);
         for (i, (slot, task)) in chunk.into_iter().enumerate() {
+            let cost = task.cost();
             let signed =
                 task.run().map(|signature| Signed { signature: signature.0, index: begin + i as u64 });
+            self.log.backlog().done(cost);
             done.push((slot, signed));
         }
         failpoint::pass("after-sign");
@@ -366,6 +370,10 @@ struct Task {
 }
 
 impl Task {
+    fn cost(&self) -> u64 {
+        backlog::cost(self.key.header.key_type)
+    }
+
     fn run(self) -> Result<RawSignature, HostError> {
         let signature = self.key.key.sign(self.scheme, &self.to_sign).map_err(key_error)?;
         let always = matches!(self.key.header.key_type, KeyType::Rsa(_));

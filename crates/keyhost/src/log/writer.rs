@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
@@ -14,6 +14,7 @@ use countersign_tlog::tile::push_entry;
 use super::journal::{AppendError, Journal};
 use super::tiler::{self, Tiler};
 use super::{Finished, OpenLog, WIDTH, add};
+use crate::backlog::Backlog;
 use crate::wire::{Cause, HeadNote, HostError};
 
 /// What is done with the answer, on the log's thread: it must not block.
@@ -41,6 +42,7 @@ enum Job {
 
 /// The log's thread. Answers come through the closures that were handed in.
 pub struct LogWriter {
+    backlog: Arc<Backlog>,
     jobs: Mutex<Option<Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -51,11 +53,12 @@ const GROUP_ENTRIES: usize = 4096;
 const SEGMENT_BYTES: u64 = 16 << 20;
 
 impl LogWriter {
-    /// Starts the threads that write `log`.
+    /// Starts the threads that write `log`. `signers`: how many threads sign what was logged.
     ///
     /// # Errors
     /// [`HostError::Internal`] if no thread can be started.
-    pub fn start(log: OpenLog) -> Result<Self, HostError> {
+    pub fn start(log: OpenLog, signers: usize) -> Result<Self, HostError> {
+        let backlog = Arc::new(Backlog::new(signers));
         let (jobs, queue) = channel();
         let tiler = tiler::start(log.disk.clone(), log.key, log.verifier, log.origin.clone())?;
         let mut state = State {
@@ -67,6 +70,7 @@ impl LogWriter {
             tiler,
             segment: 0,
             entries: Vec::new(),
+            backlog: Arc::clone(&backlog),
             _lock: log.lock,
         };
         let thread = thread::Builder::new()
@@ -74,12 +78,17 @@ impl LogWriter {
             .stack_size(512 << 10)
             .spawn(move || state.run(&queue))
             .map_err(|e| HostError::Internal(e.to_string()))?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { backlog, jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Writes entries one after the other; `then` gets the number of the first one, when all are durable.
     pub fn append(&self, entries: Vec<Draft>, then: Then<u64>) {
         self.send(Job::Append(entries, then));
+    }
+
+    /// What the signers have ahead of them: they tell, and the log waits a little while it is much.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// Makes the checkpoint of what is durable, with its tiles on disk.
@@ -125,6 +134,8 @@ struct State {
     segment: u64,
     /// The group in the making, in the form of a bundle.
     entries: Vec<u8>,
+    /// While it is large, entries gather.
+    backlog: Arc<Backlog>,
     /// No other process writes this log while this is open.
     _lock: File,
 }
@@ -148,6 +159,7 @@ fn host_error(error: AppendError) -> HostError {
 impl State {
     fn run(&mut self, queue: &Receiver<Job>) {
         while let Ok(first) = queue.recv() {
+            self.backlog.wait_until_low();
             let mut appends = Vec::new();
             let mut count = 0;
             let mut next = Some(first);
