@@ -1,4 +1,4 @@
-//! How much the signers have ahead of them, so that the log need not hurry.
+//! How much the signers have ahead of them, so that neither the log nor the answers need hurry.
 //!
 //! A sync costs the same for one entry and for a hundred. While the signers are busy for longer than a sync
 //! takes, nothing is gained by syncing now: entries that wait a little share one sync, and all the wake-ups
@@ -12,7 +12,7 @@ use countersign_model::KeyType;
 /// Work for the signers, by estimate.
 pub(crate) struct Backlog {
     micros: Mutex<u64>,
-    is_low: Condvar,
+    became_low: Condvar,
     low: u64,
 }
 
@@ -24,7 +24,7 @@ const MAX_WAIT: Duration = Duration::from_millis(2);
 impl Backlog {
     /// Nothing to do yet, for so many signers.
     pub(crate) fn new(signers: usize) -> Self {
-        Self { micros: Mutex::new(0), is_low: Condvar::new(), low: LOW_MICROS * signers as u64 }
+        Self { micros: Mutex::new(0), became_low: Condvar::new(), low: LOW_MICROS * signers as u64 }
     }
 
     /// More work is there.
@@ -40,8 +40,13 @@ impl Backlog {
         let is_low = *left <= self.low;
         drop(left);
         if is_low && !was_low {
-            self.is_low.notify_one();
+            self.became_low.notify_one();
         }
+    }
+
+    /// Whether the signers will soon need more.
+    pub(crate) fn is_low(&self) -> bool {
+        *self.lock() <= self.low
     }
 
     /// Waits until the signers will soon need more, and no longer than [`MAX_WAIT`].
@@ -56,7 +61,7 @@ impl Backlog {
             if rest.is_zero() {
                 return;
             }
-            left = self.is_low.wait_timeout(left, rest).unwrap_or_else(PoisonError::into_inner).0;
+            left = self.became_low.wait_timeout(left, rest).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

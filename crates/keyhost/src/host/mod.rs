@@ -103,7 +103,11 @@ fn run(arguments: &Arguments, mut socket: UnixStream) -> ExitCode {
     };
     let Ok(answers) = socket.try_clone() else { return ExitCode::FAILURE };
     let outbox = Arc::new(Outbox::new(answers));
-    let pools = (Pool::start("sign", arguments.workers, &outbox), Pool::start("slow", 1, &outbox));
+    let backlog = Arc::clone(writer.backlog());
+    let pools = (
+        Pool::start("sign", arguments.workers, &outbox, Some(backlog)),
+        Pool::start("slow", 1, &outbox, None),
+    );
     let (Ok(signers), Ok(slow)) = pools else { return ExitCode::FAILURE };
     let service = Arc::new(Service::new(keys, seal, opener.file, writer, outbox, signers, slow));
     let ended = serve(&service, &mut socket, &mut reader);

@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
+use crate::backlog::Backlog;
 use crate::failpoint;
 use crate::wire::{self, HostError, Response};
 
@@ -22,6 +24,8 @@ struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
     outbox: Arc<Outbox>,
+    /// While it is large, answers gather: another job is sure to end soon, and flushes.
+    backlog: Option<Arc<Backlog>>,
 }
 
 #[derive(Default)]
@@ -33,9 +37,18 @@ struct Queue {
 
 impl Pool {
     /// Starts `count` threads called `name`.
-    pub(super) fn start(name: &str, count: usize, outbox: &Arc<Outbox>) -> Result<Self, HostError> {
-        let shared =
-            Arc::new(Shared { queue: Mutex::default(), work: Condvar::new(), outbox: Arc::clone(outbox) });
+    pub(super) fn start(
+        name: &str,
+        count: usize,
+        outbox: &Arc<Outbox>,
+        backlog: Option<Arc<Backlog>>,
+    ) -> Result<Self, HostError> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            outbox: Arc::clone(outbox),
+            backlog,
+        });
         let mut threads = Vec::new();
         for _ in 0..count {
             let shared = Arc::clone(&shared);
@@ -92,16 +105,32 @@ impl Shared {
                 }
             };
             job();
-            self.outbox.flush();
+            match &self.backlog {
+                Some(backlog) if !backlog.is_low() => self.outbox.flush_if_due(),
+                _ => self.outbox.flush(),
+            }
         }
     }
 }
 
 /// Answers on their way to the front. Whoever has one adds it; one thread at a time writes all there are.
 pub(super) struct Outbox {
-    pending: Mutex<Vec<u8>>,
+    pending: Mutex<Pending>,
     socket: Mutex<UnixStream>,
 }
+
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    answers: usize,
+    /// When the first of them came.
+    since: Option<Instant>,
+}
+
+/// So many answers, or the first of them for so long, gather while there is much to sign: the front, which
+/// wakes up for each write, then serves several at a time.
+const GATHERED: usize = 8;
+const GATHERING: Duration = Duration::from_millis(1);
 
 impl Outbox {
     pub(super) fn new(socket: UnixStream) -> Self {
@@ -112,17 +141,30 @@ impl Outbox {
     pub(super) fn add(&self, id: u64, response: &Response) {
         failpoint::pass("before-answer");
         let mut pending = lock(&self.pending);
-        if wire::encode(id, response, &mut pending).is_err() {
+        if wire::encode(id, response, &mut pending.bytes).is_err() {
             let too_large = Response::Refused(HostError::Internal("the answer is too large".into()));
-            let _ = wire::encode(id, &too_large, &mut pending);
+            let _ = wire::encode(id, &too_large, &mut pending.bytes);
+        }
+        pending.answers += 1;
+        pending.since.get_or_insert_with(Instant::now);
+    }
+
+    /// Writes what is pending if it is much or has waited long.
+    pub(super) fn flush_if_due(&self) {
+        let due = {
+            let pending = lock(&self.pending);
+            pending.answers >= GATHERED || pending.since.is_some_and(|since| since.elapsed() >= GATHERING)
+        };
+        if due {
+            self.flush();
         }
     }
 
     /// Writes what is pending. A thread that finds another one writing leaves its answers to that one.
     pub(super) fn flush(&self) {
-        while !lock(&self.pending).is_empty() {
+        while !lock(&self.pending).bytes.is_empty() {
             let Ok(mut socket) = self.socket.try_lock() else { return };
-            let mut bytes = std::mem::take(&mut *lock(&self.pending));
+            let mut bytes = std::mem::take(&mut *lock(&self.pending)).bytes;
             // A front that is gone is noticed by the reader; there is nobody to tell here.
             let _ = socket.write_all(&bytes);
             wire::wipe(&mut bytes);

@@ -87,7 +87,7 @@ impl LogWriter {
     }
 
     /// What the signers have ahead of them: they tell, and the log waits a little while it is much.
-    pub(crate) fn backlog(&self) -> &Backlog {
+    pub(crate) fn backlog(&self) -> &Arc<Backlog> {
         &self.backlog
     }
 
