@@ -1,4 +1,4 @@
-//! Private keys out, encrypted: PKCS#8 with PBES2, scrypt and AES-256-CBC, which `openssl pkcs8` reads.
+//! Private keys out, encrypted: PKCS#8 with PBES2: PBKDF2 and AES-256-CBC, which `openssl pkcs8` reads.
 
 use countersign_model::key::KeyError;
 use countersign_model::pem;
