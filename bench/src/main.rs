@@ -119,6 +119,7 @@ fn singles(options: &Options, server: &Server, kind: Kind, report: &mut Report) 
     let answer = server.ask("POST", &path, &body, 200)?;
     ensure!(answer.contains("\"signature\""), "an answer without a signature: {answer}");
     let requests = [server.request("POST", &path, &body)];
+    let first = report.singles.len();
     for &connections in &options.connections {
         progress(&format!("{} on {connections} connections", kind.name()));
         let (outcome, cpu, generator) = loaded(options, server, &requests, connections)?;
@@ -133,6 +134,10 @@ fn singles(options: &Options, server: &Server, kind: Kind, report: &mut Report) 
             generator_us: us(generator) / count,
             bare,
         });
+    }
+    let bare = bare.mean(Bare::measure(kind)?);
+    for single in &mut report.singles[first..] {
+        single.bare = bare;
     }
     Ok(())
 }

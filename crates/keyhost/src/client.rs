@@ -761,6 +761,8 @@ async fn write_requests(shared: &Shared, mut socket: OwnedWriteHalf) -> ControlF
         if bytes.is_empty() {
             spare = bytes;
             shared.outgoing.notified().await;
+            // Requests that came with this one go out in the same write.
+            tokio::task::yield_now().await;
             continue;
         }
         let sent = socket.write_all(&bytes).await;

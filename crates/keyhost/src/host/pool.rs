@@ -129,8 +129,8 @@ struct Pending {
 
 /// So many answers, or the first of them for so long, gather while there is much to sign: the front, which
 /// wakes up for each write, then serves several at a time.
-const GATHERED: usize = 8;
-const GATHERING: Duration = Duration::from_millis(1);
+const GATHERED: usize = 12;
+const GATHERING: Duration = Duration::from_millis(2);
 
 impl Outbox {
     pub(super) fn new(socket: UnixStream) -> Self {
