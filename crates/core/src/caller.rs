@@ -53,7 +53,8 @@ impl Caller {
     }
 
     /// Puts a question to `decide`: the caller's own where policy judges people, else in the name of
-    /// `surface:NAME`, because that surface has asked its own permissions already.
+    /// `surface:NAME`, because that surface has asked its own permissions already (and with them what the
+    /// token leaves of the person's rights).
     pub(crate) fn ask<T>(
         &self,
         action: Action,
@@ -62,17 +63,35 @@ impl Caller {
         scheme: Option<Scheme>,
         decide: impl FnOnce(&Ask<'_>) -> T,
     ) -> T {
-        let surface_name;
-        let (judged, roles) = if self.surface.judges_people() {
-            (&self.identity.principal, self.identity.roles.as_slice())
-        } else {
-            surface_name = PrincipalName::surface(self.surface);
-            (&surface_name, [].as_slice())
-        };
+        if self.surface.judges_people() {
+            return self.ask_in_person(action, resource, format, scheme, decide);
+        }
         decide(&Ask {
             caller: &self.identity.principal,
-            judged,
-            roles,
+            judged: &PrincipalName::surface(self.surface),
+            roles: &[],
+            narrowing: None,
+            surface: self.surface,
+            action,
+            resource,
+            format,
+            scheme,
+        })
+    }
+
+    /// Puts the caller's own question to `decide`, whatever the surface.
+    pub(crate) fn ask_in_person<T>(
+        &self,
+        action: Action,
+        resource: &Resource,
+        format: Option<Format>,
+        scheme: Option<Scheme>,
+        decide: impl FnOnce(&Ask<'_>) -> T,
+    ) -> T {
+        decide(&Ask {
+            caller: &self.identity.principal,
+            judged: &self.identity.principal,
+            roles: &self.identity.roles,
             narrowing: self.identity.narrowing.as_ref(),
             surface: self.surface,
             action,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use countersign_keyhost::client::{LogRef, SignJob, SignedRef};
 use countersign_model::entry::Op;
-use countersign_model::policy::Permit;
+use countersign_model::policy::{Denial, Permit};
 use countersign_model::{Action, Format, KeyId, KeyName, Resource, Scheme, ToSign};
 
 use crate::caller::Caller;
@@ -50,6 +50,32 @@ pub fn may(ctx: &Context, caller: &Caller, action: Action, resource: &Resource) 
     caller.ask(action, resource, None, None, |ask| current.policy.decide(ask).is_ok())
 }
 
+/// Asks the policy whether the person who calls may do `action` on `resource`, also through a surface whose
+/// keys are used in the name of `surface:NAME`: `tag:write` on a tag, `authority:sign` on an authority.
+///
+/// # Errors
+/// [`Error::NotPermitted`].
+pub fn authorise_person(
+    ctx: &Context,
+    caller: &Caller,
+    action: Action,
+    resource: &Resource,
+) -> Result<Permit, Error> {
+    let current = ctx.cache.policy();
+    caller
+        .ask_in_person(action, resource, None, None, |ask| current.policy.permit(ask))
+        .map_err(|denial| not_permitted(caller, action, resource, denial))
+}
+
+fn not_permitted(caller: &Caller, action: Action, resource: &Resource, denial: Denial) -> Error {
+    Error::NotPermitted {
+        principal: caller.identity.principal.clone(),
+        action,
+        resource: resource.clone(),
+        why: denial.into(),
+    }
+}
+
 fn judge(
     ctx: &Context,
     caller: &Caller,
@@ -59,14 +85,9 @@ fn judge(
     scheme: Option<Scheme>,
 ) -> Result<Permit, Error> {
     let current = ctx.cache.policy();
-    caller.ask(action, resource, format, scheme, |ask| current.policy.permit(ask)).map_err(|denial| {
-        Error::NotPermitted {
-            principal: caller.identity.principal.clone(),
-            action,
-            resource: resource.clone(),
-            why: denial.into(),
-        }
-    })
+    caller
+        .ask(action, resource, format, scheme, |ask| current.policy.permit(ask))
+        .map_err(|denial| not_permitted(caller, action, resource, denial))
 }
 
 /// Writes a change of trust to the log. To be called before the change is made.

@@ -134,6 +134,16 @@ impl Resource {
         Self(format!("log:{origin}"))
     }
 
+    /// An authority.
+    pub fn authority(name: &str) -> Self {
+        Self(format!("authority:{name}"))
+    }
+
+    /// A tag.
+    pub fn tag(name: &str) -> Self {
+        Self(format!("tag:{name}"))
+    }
+
     /// The policy itself.
     pub fn policy() -> Self {
         Self("policy".into())
