@@ -21,12 +21,13 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::archive::{ArchivedKey, PublicPart};
 use crate::guardian::{GUARDIAN_COMMAND, receive_socket};
 use crate::host::Arguments;
 use crate::seal::SealSource;
 use crate::wire::{
-    self, Cause, FrameReader, HeadNote, Hello, HostError, KeySpec, Request, Response, Secret, SignItem,
-    Welcome, WrappedDataKey,
+    self, Cause, FrameReader, HeadNote, Hello, HostError, ImportedKey, KeySpec, NewSeal, Request, Response,
+    Secret, SignItem, Welcome, WrappedDataKey,
 };
 
 /// What the client asks its owner at each connection.
@@ -83,6 +84,33 @@ pub struct MadeKey {
     /// Its entry.
     pub log: LogRef,
 }
+
+/// What came out of an archive.
+#[derive(Clone, Debug)]
+pub struct ArchiveImported {
+    /// The keys, sealed.
+    pub keys: Vec<ImportedKey>,
+    /// What is not secret.
+    pub public: PublicPart,
+    /// Files that were passed over, for the server's own log.
+    pub skipped: Vec<String>,
+    /// The first key's entry; those of the others follow.
+    pub log: LogRef,
+}
+
+/// An archive, encrypted.
+#[derive(Clone, Debug)]
+pub struct ArchiveExported {
+    /// URL-safe base64.
+    pub token: String,
+    /// Standard base64.
+    pub salt: String,
+    /// The first key's entry; those of the others follow.
+    pub log: LogRef,
+}
+
+/// The longest archive that is passed to the key host: what fits in one message.
+pub const MAX_ARCHIVE: usize = 64 << 20;
 
 /// One signature to make.
 #[derive(Clone, Debug)]
@@ -143,6 +171,8 @@ struct Shared {
     guardian_gone: watch::Sender<bool>,
     /// Answers so far: how progress is seen.
     answered: AtomicU64,
+    /// Why the last entry could not be written.
+    log_trouble: Mutex<Option<HostError>>,
     patience: Duration,
 }
 
@@ -217,6 +247,7 @@ impl KeyHost {
             guardian: ours.try_clone().map_err(cannot_start)?,
             guardian_gone: watch::Sender::new(false),
             answered: AtomicU64::new(0),
+            log_trouble: Mutex::default(),
             patience,
         });
         let sockets = receive_sockets(ours)?;
@@ -302,6 +333,64 @@ impl KeyHost {
         let (key, cause) = (key_of(permit)?, cause(permit, request));
         match self.ask(&Request::Export { cause, key, blob: blob.to_vec(), passphrase }).await? {
             Response::Exported { pem, index } => Ok((pem, self.log_ref(index)?)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Takes in all keys of an archive of the appliance, or none. Nothing is stored: that is for the caller, in
+    /// one transaction.
+    ///
+    /// - `permit`: for `key:import`, asked by the appliance.
+    /// - `salt`: base64 text; `token`: URL-safe base64 text. Both are passed on unread.
+    ///
+    /// # Errors
+    /// [`HostError::WrongPassphrase`] if passphrase or token are wrong, [`HostError::EmptyArchive`];
+    /// [`HostError::BadArchive`] and [`HostError::WeakKey`] for what is in it, or a token that is too large.
+    pub async fn archive_import(
+        &self,
+        permit: &Permit,
+        request: &RequestId,
+        passphrase: Secret,
+        salt: Vec<u8>,
+        token: Vec<u8>,
+    ) -> Result<ArchiveImported, HostError> {
+        allows(permit, Action::KeyImport, None)?;
+        if token.len() > MAX_ARCHIVE || salt.len() > MAX_ARCHIVE - token.len() {
+            return Err(HostError::BadArchive(format!("the archive has more than {MAX_ARCHIVE} bytes")));
+        }
+        let cause = cause(permit, request);
+        match self.ask(&Request::ArchiveImport { cause, passphrase, salt, token }).await? {
+            Response::ArchiveImported { keys, public, skipped, index } => {
+                Ok(ArchiveImported { keys, public, skipped, log: self.log_ref(index)? })
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Gives out keys of the appliance as an archive that the original can import.
+    ///
+    /// - `permit`: for `key:export`, asked by the appliance.
+    /// - `keys`: where each stands in the archive, and its sealed key.
+    /// - `public`: what stands beside them; the certificates and OpenPGP packets of `keys` must be among it.
+    ///
+    /// # Errors
+    /// [`HostError::NotExportable`], [`HostError::BadBlob`] for a key under another's name;
+    /// [`HostError::BadArchive`] if keys and `public` do not go together or are too many.
+    pub async fn archive_export(
+        &self,
+        permit: &Permit,
+        request: &RequestId,
+        passphrase: Secret,
+        keys: Vec<(ArchivedKey, Vec<u8>)>,
+        public: PublicPart,
+    ) -> Result<ArchiveExported, HostError> {
+        allows(permit, Action::KeyExport, None)?;
+        let keys = keys.into_iter().map(|(key, blob)| (key, serde_bytes::ByteBuf::from(blob))).collect();
+        let cause = cause(permit, request);
+        match self.ask(&Request::ArchiveExport { cause, passphrase, keys, public }).await? {
+            Response::ArchiveExported { token, salt, index } => {
+                Ok(ArchiveExported { token, salt, log: self.log_ref(index)? })
+            }
             other => Err(unexpected(&other)),
         }
     }
@@ -418,12 +507,22 @@ impl KeyHost {
         }
     }
 
-    /// Makes a new seal key and returns all data keys under it. To be stored; then [`Self::commit_seal`].
+    /// Returns all data keys under a new seal key. To be stored; then [`Self::commit_seal`]. The entry in the
+    /// log is written before they leave.
     ///
     /// # Errors
     /// [`HostError`].
-    pub async fn rotate_seal(&self) -> Result<Vec<WrappedDataKey>, HostError> {
-        self.data_keys(&Request::RotateSeal).await
+    pub async fn rotate_seal(
+        &self,
+        permit: &Permit,
+        request: &RequestId,
+        to: NewSeal,
+    ) -> Result<(Vec<WrappedDataKey>, LogRef), HostError> {
+        allows(permit, Action::PolicyWrite, None)?;
+        match self.ask(&Request::RotateSeal { cause: cause(permit, request), to }).await? {
+            Response::NewSeal { keys, index } => Ok((keys, self.log_ref(index)?)),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Puts the new seal key in force.
@@ -437,9 +536,19 @@ impl KeyHost {
         }
     }
 
-    async fn data_keys(&self, request: &Request) -> Result<Vec<WrappedDataKey>, HostError> {
-        match self.ask(request).await? {
-            Response::DataKeys(keys) => Ok(keys),
+    /// Why the last entry could not be written; `None` if it was written, or [`Self::probe_log`] has found
+    /// since that one could be.
+    pub fn log_trouble(&self) -> Option<HostError> {
+        lock(&self.shared.log_trouble).clone()
+    }
+
+    /// Finds out whether the log can be written, without an entry.
+    ///
+    /// # Errors
+    /// [`HostError::Log`], [`HostError::LogFull`]; others if the key host cannot be asked.
+    pub async fn probe_log(&self) -> Result<(), HostError> {
+        match self.ask(&Request::ProbeLog).await? {
+            Response::Done => Ok(()),
             other => Err(unexpected(&other)),
         }
     }
@@ -510,11 +619,39 @@ impl KeyHost {
             link.waiting.insert(id, Waiting { answer, cost });
         }
         self.shared.outgoing.notify_one();
-        match answered.await {
-            Ok(Response::Refused(error)) => Err(error),
-            Ok(response) => Ok(response),
-            Err(_) => Err(HostError::Unavailable),
+        let response = answered.await.map_err(|_| HostError::Unavailable)?;
+        if let Some(trouble) = trouble_of(request, &response) {
+            *lock(&self.shared.log_trouble) = trouble;
         }
+        match response {
+            Response::Refused(error) => Err(error),
+            response => Ok(response),
+        }
+    }
+}
+
+/// What an answer says of the log: an entry was written, or why not. `None`: nothing.
+fn trouble_of(request: &Request, response: &Response) -> Option<Option<HostError>> {
+    let of_error = |error: &HostError| {
+        matches!(error, HostError::Log(_) | HostError::LogFull).then(|| Some(error.clone()))
+    };
+    match response {
+        // Its trouble is with tiles: entries can be written.
+        _ if matches!(request, Request::Checkpoint) => None,
+        Response::Refused(error) => of_error(error),
+        Response::Signed(results) if results.iter().any(Result::is_ok) => Some(None),
+        Response::Signed(results) => {
+            results.iter().filter_map(|result| result.as_ref().err()).find_map(of_error)
+        }
+        Response::Key { .. }
+        | Response::Exported { .. }
+        | Response::Recorded { .. }
+        | Response::BackupKeys { .. }
+        | Response::NewSeal { .. }
+        | Response::ArchiveImported { .. }
+        | Response::ArchiveExported { .. } => Some(None),
+        Response::Done if matches!(request, Request::ProbeLog) => Some(None),
+        _ => None,
     }
 }
 
@@ -840,8 +977,9 @@ fn recorded(op: Op) -> Result<Action, HostError> {
         Op::PrincipalCreate | Op::PrincipalDisable | Op::TokenCreate | Op::TokenRevoke => {
             Action::PrincipalWrite
         }
+        Op::AuthoritySet => Action::AuthorityWrite,
         // The key host writes these itself, with what they log.
-        Op::Sign | Op::KeyCreate | Op::KeyImport | Op::KeyExport | Op::BackupCreate => {
+        Op::Sign | Op::KeyCreate | Op::KeyImport | Op::KeyExport | Op::BackupCreate | Op::SealRotate => {
             return Err(HostError::Protocol(format!("{op:?} is not recorded by itself")));
         }
     })
@@ -885,6 +1023,7 @@ mod tests {
             guardian,
             guardian_gone: watch::Sender::new(false),
             answered: AtomicU64::new(0),
+            log_trouble: Mutex::default(),
             patience: PATIENCE,
         };
         KeyHost { shared: Arc::new(shared) }
@@ -932,6 +1071,7 @@ mod tests {
             (Op::TokenRevoke, None),
             (Op::Sign, key(&mine)),
             (Op::BackupCreate, None),
+            (Op::SealRotate, None),
         ] {
             let refused = host.record(&permit, &request, op, key, None).await;
             assert!(matches!(refused, Err(HostError::Protocol(_))), "{op:?}: {refused:?}");

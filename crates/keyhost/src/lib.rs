@@ -6,10 +6,12 @@
 //! ```
 //! - [`soft`]: keys in memory, import and export.
 //! - [`seal`]: keys at rest.
+//! - [`archive`]: the appliance's keys, all at once, under a passphrase.
 //! - [`log`]: the signing log's one writer.
 //! - [`host`]: the process itself; [`sandbox`]: what it gives up; [`guardian`]: who restarts it.
 //! - [`wire`]: what is said between the processes; `client`: the front's end of it.
 
+pub mod archive;
 mod backlog;
 #[cfg(feature = "client")]
 pub mod client;

@@ -45,6 +45,16 @@ pub enum SealKey {
     Passphrase(Zeroizing<Vec<u8>>),
 }
 
+impl SealKey {
+    /// `file` or `passphrase`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Raw(_) => "file",
+            Self::Passphrase(_) => "passphrase",
+        }
+    }
+}
+
 /// What a sealed key is allowed to be: authenticated with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobHeader {
@@ -245,10 +255,7 @@ fn unwrap(wrapped: &[u8], id: &[u8; 16], seal: &SealKey) -> Result<Zeroizing<[u8
             let why = "the data keys are sealed with a key file, but a passphrase is configured";
             return Err(HostError::Seal(why.into()));
         }
-        (KIND_ARGON2ID, SealKey::Raw(_)) => {
-            let why = "the data keys are sealed with a passphrase, but a key file is configured";
-            return Err(HostError::Seal(why.into()));
-        }
+        (KIND_ARGON2ID, SealKey::Raw(_)) => return Err(sealed_with_passphrase()),
         _ => return Err(malformed()),
     };
     let bound = [id.as_slice(), &wrapped[..head]].concat();
@@ -370,6 +377,17 @@ impl SealFile {
             .map_err(|e| seal_error(&next, &e))
     }
 
+    /// Removes the key in force, after a passphrase has taken its place.
+    ///
+    /// # Errors
+    /// [`HostError::Seal`] if the file system refuses.
+    pub fn remove(&self) -> Result<(), HostError> {
+        match fs::remove_file(&self.path).and_then(|()| sync_parent(&self.path)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(seal_error(&self.path, &e)),
+            _ => Ok(()),
+        }
+    }
+
     fn next_path(&self) -> PathBuf {
         self.path.with_extension("key.next")
     }
@@ -414,23 +432,46 @@ fn seal_error(path: &Path, error: &io::Error) -> HostError {
     HostError::Seal(format!("the seal key file `{name}`: {error}"))
 }
 
-/// Reads the passphrase from a file; one line end at its end does not count.
+/// Refuses data keys that are wrapped with a passphrase, where a key file is configured: then no file is missing.
 ///
 /// # Errors
-/// [`HostError::Seal`] if it cannot be read or is empty.
+/// [`HostError::Seal`].
+pub fn check_sealed_with_file(wrapped: &[WrappedDataKey]) -> Result<(), HostError> {
+    let by_passphrase = |key: &WrappedDataKey| key.wrapped.get(WRAP_MAGIC.len()) == Some(&KIND_ARGON2ID);
+    if wrapped.iter().any(by_passphrase) { Err(sealed_with_passphrase()) } else { Ok(()) }
+}
+
+fn sealed_with_passphrase() -> HostError {
+    HostError::Seal("the data keys are sealed with a passphrase, but a key file is configured".into())
+}
+
+/// Reads the passphrase from a file: its first line, without the line end.
+///
+/// # Errors
+/// [`HostError::Seal`] if it cannot be read, or the line is empty.
 pub fn read_passphrase(path: &Path) -> Result<Zeroizing<Vec<u8>>, HostError> {
     let mut bytes = Zeroizing::new(
         fs::read(path).map_err(|e| HostError::Seal(format!("the passphrase file of the seal key: {e}")))?,
     );
-    for end in [b'\n', b'\r'] {
-        if bytes.last() == Some(&end) {
-            bytes.pop();
-        }
+    if let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        // What is cut off is wiped with the rest: wiping covers the whole allocation.
+        bytes.truncate(end);
     }
-    if bytes.is_empty() {
-        return Err(HostError::Seal("the passphrase file of the seal key is empty".into()));
+    if bytes.last() == Some(&b'\r') {
+        bytes.pop();
     }
-    Ok(bytes)
+    check_passphrase(bytes)
+}
+
+/// A passphrase that seals.
+///
+/// # Errors
+/// [`HostError::Seal`] if it is empty.
+pub fn check_passphrase(passphrase: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, HostError> {
+    if passphrase.is_empty() {
+        return Err(HostError::Seal("the passphrase of the seal key is empty".into()));
+    }
+    Ok(passphrase)
 }
 
 fn internal(error: impl std::fmt::Display) -> HostError {

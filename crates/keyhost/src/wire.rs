@@ -15,8 +15,10 @@ use countersign_model::{Format, KeyName, KeyType, Name, PrincipalName, RequestId
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
+use crate::archive::{ArchivedKey, PublicPart};
+
 /// Changes whenever the messages do. Both sides are the same binary, so a mismatch means a half upgrade.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The largest frame: the largest message that Ed25519 may sign (64 MiB), and room for its circumstances.
 pub const MAX_FRAME: usize = (64 << 20) + (4 << 20);
@@ -235,9 +237,51 @@ pub enum Request {
         passphrase: Secret,
     },
     /// All data keys under a new seal key, which becomes the one in force at [`Request::CommitSeal`].
-    RotateSeal,
+    RotateSeal {
+        /// Circumstances for the log.
+        cause: Cause,
+        /// What the new seal key is.
+        to: NewSeal,
+    },
     /// Puts the new seal key in the place of the old one.
     CommitSeal,
+    /// Takes in all keys of an archive of the appliance, or none.
+    ArchiveImport {
+        /// Circumstances for the log.
+        cause: Cause,
+        /// The archive's passphrase.
+        passphrase: Secret,
+        /// Base64 text.
+        #[serde(with = "serde_bytes")]
+        salt: Vec<u8>,
+        /// URL-safe base64 text.
+        #[serde(with = "serde_bytes")]
+        token: Vec<u8>,
+    },
+    /// Gives out keys of the appliance as an archive.
+    ArchiveExport {
+        /// Circumstances for the log.
+        cause: Cause,
+        /// The archive's passphrase, of any length: the original's clients choose it.
+        passphrase: Secret,
+        /// Where each key stands in the archive, and the sealed key.
+        keys: Vec<(ArchivedKey, serde_bytes::ByteBuf)>,
+        /// What stands beside the keys.
+        public: PublicPart,
+    },
+    /// Finds out whether the log can be written again, without an entry.
+    ProbeLog,
+}
+
+/// What a new seal key is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NewSeal {
+    /// Another one of the same kind: a new file, or the same passphrase with new salts.
+    SameKind,
+    /// 32 new random bytes in a file.
+    File,
+    /// This passphrase.
+    Passphrase(Secret),
 }
 
 /// What the key host answers.
@@ -288,9 +332,34 @@ pub enum Response {
         index: u64,
     },
     /// To [`Request::RotateSeal`].
-    DataKeys(Vec<WrappedDataKey>),
-    /// To [`Request::CommitSeal`].
+    NewSeal {
+        /// All data keys.
+        keys: Vec<WrappedDataKey>,
+        /// Index of its entry.
+        index: u64,
+    },
+    /// To [`Request::CommitSeal`] and [`Request::ProbeLog`].
     Done,
+    /// To [`Request::ArchiveImport`].
+    ArchiveImported {
+        /// The keys, sealed.
+        keys: Vec<ImportedKey>,
+        /// What is not secret.
+        public: PublicPart,
+        /// Files that were passed over.
+        skipped: Vec<String>,
+        /// Index of the first key's entry; those of the others follow.
+        index: u64,
+    },
+    /// To [`Request::ArchiveExport`].
+    ArchiveExported {
+        /// URL-safe base64.
+        token: String,
+        /// Standard base64.
+        salt: String,
+        /// Index of the first key's entry; those of the others follow.
+        index: u64,
+    },
     /// The request as a whole was refused.
     Refused(HostError),
 }
@@ -303,6 +372,19 @@ pub struct Signed {
     pub signature: Vec<u8>,
     /// Index of its entry.
     pub index: u64,
+}
+
+/// A key of an archive, sealed: exportable, for every format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedKey {
+    /// Where it stood; [`ArchivedKey::key_name`] is its name now.
+    pub archived: ArchivedKey,
+    /// SubjectPublicKeyInfo in DER.
+    #[serde(with = "serde_bytes")]
+    pub spki: Vec<u8>,
+    /// The sealed key.
+    #[serde(with = "serde_bytes")]
+    pub blob: Vec<u8>,
 }
 
 /// A signed head of the log.
@@ -378,6 +460,12 @@ pub enum HostError {
     /// The key derivation of an encrypted key would cost too much.
     #[error("{0}")]
     KdfTooCostly(String),
+    /// An archive that is not one, or is refused as a whole.
+    #[error("{0}")]
+    BadArchive(String),
+    /// An archive without anything in it.
+    #[error("the archive is empty")]
+    EmptyArchive,
     /// The key was made to stay.
     #[error("the key is not exportable")]
     NotExportable,

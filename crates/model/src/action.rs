@@ -119,6 +119,9 @@ impl FromStr for Action {
 pub struct Resource(String);
 
 impl Resource {
+    /// What resources with a name are.
+    pub(crate) const KINDS: [&str; 7] = ["key", "authority", "tag", "tuf", "collection", "principal", "log"];
+
     /// A key.
     pub fn key(name: &KeyName) -> Self {
         Self(format!("key:{name}"))
@@ -174,11 +177,10 @@ impl fmt::Display for Resource {
 impl FromStr for Resource {
     type Err = BadName;
     fn from_str(s: &str) -> Result<Self, BadName> {
-        const KINDS: [&str; 7] = ["key", "authority", "tag", "tuf", "collection", "principal", "log"];
         let ok = match s.split_once(':') {
             Some(("key", name)) => name.parse::<KeyName>().is_ok(),
             Some((kind, name)) => {
-                KINDS.contains(&kind)
+                Self::KINDS.contains(&kind)
                     && (1..=300).contains(&name.len())
                     && !name.bytes().any(|b| b.is_ascii_control())
             }

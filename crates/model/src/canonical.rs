@@ -1,7 +1,11 @@
 //! Canonical JSON: one byte string for one value, so that it can be signed.
 //!
-//! [`rfc8785`] is the dialect of the signing log, the policy hash and our own documents.
+//! [`rfc8785`] is the dialect of the signing log, the policy hash and our own documents, [`python()`] that of
+//! attestations and key bundles.
 
+mod python;
+
+pub use python::{NotAnInteger, python};
 use serde_json::{Number, Value};
 
 /// `value` by the JSON Canonicalization Scheme (RFC 8785): no white space, members sorted by the UTF-16

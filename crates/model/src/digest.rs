@@ -140,6 +140,7 @@ impl FromStr for Digest {
 }
 
 /// A digest in the making, for bytes that arrive in pieces.
+#[derive(Clone)]
 pub struct Hasher {
     alg: HashAlg,
     context: lc::Context,

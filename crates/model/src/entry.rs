@@ -62,11 +62,15 @@ pub enum Op {
     PrincipalDisable,
     TokenCreate,
     TokenRevoke,
+    /// An authority was made, or its keys changed: `subject` begins with its name.
+    AuthoritySet,
     /// The first entry of a log that goes on from another after a restore: `subject` names the old
     /// origin, size and root.
     LogContinue,
     /// All that is sealed left under a passphrase.
     BackupCreate,
+    /// The data keys were put under another seal key; `subject` says of which kind: `file` or `passphrase`.
+    SealRotate,
 }
 
 /// An entry must fit in a log's entry bundle, whose lengths are 16 bits.

@@ -4,6 +4,7 @@
 //! [`Permit`] is the proof that later stages ask for; there is no other way to get one.
 
 mod builtin;
+mod reach;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ use crate::scheme::Scheme;
 use crate::surface::Surface;
 
 pub use builtin::builtin_rules;
+pub use reach::matches_a_resource;
 
 /// Allows or denies some actions on some resources to some principals.
 ///

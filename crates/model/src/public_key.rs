@@ -194,6 +194,13 @@ impl PublicKey {
         Some((key.modulus.as_bytes().to_vec(), key.exponent.as_bytes().to_vec()))
     }
 
+    /// X and Y of a key on a curve, big-endian, each as wide as the curve's field.
+    pub fn coordinates(&self) -> Option<(&[u8], &[u8])> {
+        let width = self.key_type.ecdsa_width()?;
+        let (x, y) = self.bits.strip_prefix(&[4])?.split_at_checked(width)?;
+        Some((x, y))
+    }
+
     /// RSA below 2048 bits: not made or imported here, accepted in old files only on request.
     pub fn is_weak(&self) -> bool {
         matches!(self.key_type, KeyType::Rsa(bits) if bits < 2048)

@@ -234,6 +234,11 @@ impl Row {
         self.opt_text(column)?.map(|text| to_list(&text, column)).transpose()
     }
 
+    /// 16 bytes, a GUID.
+    pub(crate) fn guid(&self, column: &'static str) -> Result<[u8; 16], StoreError> {
+        self.bytes(column)?.try_into().map_err(|_| unreadable(column))
+    }
+
     /// 32 bytes, a SHA-256 hash.
     pub(crate) fn hash(&self, column: &'static str) -> Result<[u8; 32], StoreError> {
         self.bytes(column)?.try_into().map_err(|_| unreadable(column))

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::engine::{Row, Value};
+use crate::engine::{Row, Transaction, Value};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -60,31 +60,39 @@ impl Store {
     /// [`StoreError::Unstorable`] for a size of 2^63 or more.
     pub async fn put_log_head(&self, head: &LogHead) -> Result<HeadChange, StoreError> {
         let mut tx = self.write().await?;
-        let sql = "insert into log_head (origin, size, root, checkpoint, verifier_key, updated)
-                   values ($1, $2, $3, $4, $5, $6)
-                   on conflict (origin) do update set
-                       size = excluded.size, root = excluded.root, checkpoint = excluded.checkpoint,
-                       verifier_key = excluded.verifier_key, updated = excluded.updated
-                   where log_head.size < excluded.size
-                      or (log_head.size = excluded.size and log_head.root = excluded.root)";
-        let values = [
-            (&head.origin).into(),
-            Value::unsigned(head.size)?,
-            head.root.as_slice().into(),
-            (&head.checkpoint).into(),
-            (&head.verifier_key).into(),
-            head.updated.into(),
-        ];
-        if tx.execute(sql, &values).await? == 1 {
+        let change = put_head(tx.as_mut(), head).await?;
+        if change == HeadChange::Stored {
             tx.commit().await?;
-            return Ok(HeadChange::Stored);
         }
-        let sql = "select * from log_head where origin = $1";
-        let rows = tx.query(sql, &[(&head.origin).into()]).await?;
-        match rows.first().map(read).transpose()? {
-            Some(stored) if stored.size > head.size => Ok(HeadChange::Behind { stored: stored.size }),
-            _ => Err(StoreError::conflict(format!("another head of log `{}`", head.origin))),
-        }
+        Ok(change)
+    }
+}
+
+/// Stores a head in a transaction, unless a larger one is there. See [`Store::put_log_head`].
+pub(crate) async fn put_head(tx: &mut dyn Transaction, head: &LogHead) -> Result<HeadChange, StoreError> {
+    let sql = "insert into log_head (origin, size, root, checkpoint, verifier_key, updated)
+               values ($1, $2, $3, $4, $5, $6)
+               on conflict (origin) do update set
+                   size = excluded.size, root = excluded.root, checkpoint = excluded.checkpoint,
+                   verifier_key = excluded.verifier_key, updated = excluded.updated
+               where log_head.size < excluded.size
+                  or (log_head.size = excluded.size and log_head.root = excluded.root)";
+    let values = [
+        (&head.origin).into(),
+        Value::unsigned(head.size)?,
+        head.root.as_slice().into(),
+        (&head.checkpoint).into(),
+        (&head.verifier_key).into(),
+        head.updated.into(),
+    ];
+    if tx.execute(sql, &values).await? == 1 {
+        return Ok(HeadChange::Stored);
+    }
+    let sql = "select * from log_head where origin = $1";
+    let rows = tx.query(sql, &[(&head.origin).into()]).await?;
+    match rows.first().map(read).transpose()? {
+        Some(stored) if stored.size > head.size => Ok(HeadChange::Behind { stored: stored.size }),
+        _ => Err(StoreError::conflict(format!("another head of log `{}`", head.origin))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::engine::{Row, Value, unreadable};
+use crate::engine::{Row, Transaction, Value, unreadable};
 use crate::error::StoreError;
 use crate::generation;
 use crate::store::Store;
@@ -74,28 +74,7 @@ impl Store {
     /// [`StoreError::Conflict`] if the name is taken.
     pub async fn insert_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        let sql = "insert into signing_key
-                       (name, id, key_type, owner, spki, blob, state, exportable, formats, backend,
-                        created, revoked_at, revoked_reason)
-                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-        let values = [
-            (&key.name).into(),
-            (&key.id).into(),
-            (&key.key_type).into(),
-            key.owner.as_deref().into(),
-            (&key.spki).into(),
-            (&key.blob).into(),
-            key.state.as_str().into(),
-            key.exportable.into(),
-            Value::opt_list(key.formats.as_deref()),
-            (&key.backend).into(),
-            key.created.into(),
-            key.revoked_at.into(),
-            key.revoked_reason.as_deref().into(),
-        ];
-        tx.execute(sql, &values)
-            .await
-            .map_err(|failure| failure.or_conflict(|| format!("key `{}`", key.name)))?;
+        insert(tx.as_mut(), key).await?;
         generation::bump(tx.as_mut()).await?;
         tx.commit().await
     }
@@ -167,6 +146,33 @@ impl Store {
         tx.commit().await?;
         Ok(key)
     }
+}
+
+/// Stores a new key in a transaction of the caller's, who also bumps the generation.
+pub(crate) async fn insert(tx: &mut dyn Transaction, key: &KeyRecord) -> Result<(), StoreError> {
+    let sql = "insert into signing_key
+                   (name, id, key_type, owner, spki, blob, state, exportable, formats, backend,
+                    created, revoked_at, revoked_reason)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let values = [
+        (&key.name).into(),
+        (&key.id).into(),
+        (&key.key_type).into(),
+        key.owner.as_deref().into(),
+        (&key.spki).into(),
+        (&key.blob).into(),
+        key.state.as_str().into(),
+        key.exportable.into(),
+        Value::opt_list(key.formats.as_deref()),
+        (&key.backend).into(),
+        key.created.into(),
+        key.revoked_at.into(),
+        key.revoked_reason.as_deref().into(),
+    ];
+    tx.execute(sql, &values)
+        .await
+        .map(drop)
+        .map_err(|failure| failure.or_conflict(|| format!("key `{}`", key.name)))
 }
 
 fn read(row: &Row) -> Result<KeyRecord, StoreError> {

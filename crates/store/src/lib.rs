@@ -30,6 +30,9 @@
 //! - Time is an argument. It is kept in whole milliseconds: what is finer is cut off.
 //! - Nothing secret is here in the clear: keys and Hawk secrets are sealed blobs, tokens are hashes.
 
+mod appliance;
+mod authorities;
+mod authority_bundle;
 mod data_keys;
 mod engine;
 mod error;
@@ -41,11 +44,20 @@ mod keys;
 mod meta;
 mod policy;
 mod principals;
+mod publication;
+mod recorded;
 pub mod snapshot;
 mod store;
+mod tag_requests;
+mod tags;
 mod tasks;
 mod tokens;
 
+pub use appliance::{
+    ApplianceBatch, CertificateRecord, ListRecord, OpenPgpRecord, RsaRecord, TreeMemberRecord, TreeRecord,
+};
+pub use authorities::{AuthorityKeyRecord, AuthorityRecord, AuthorityRevocation, KeyEnd};
+pub use authority_bundle::BundleRecord;
 pub use data_keys::DataKey;
 pub use engine::Kind as EngineKind;
 pub use error::StoreError;
@@ -55,7 +67,13 @@ pub use idempotency::Begin;
 pub use keys::{KeyRecord, KeyState};
 pub use policy::{NewPolicy, PolicyRecord};
 pub use principals::PrincipalRecord;
+pub use publication::{MAX_LEAF, PublicationEntry, PublicationLease};
+pub use recorded::{RecordedSignature, RecordedTimes};
 pub use snapshot::{Export, Import};
 pub use store::{Store, StoreConfig};
+pub use tag_requests::{NewTagRequest, TagRequestRecord, TagRequestState, TagVoice, Voice};
+pub use tags::{
+    ExpectedTag, TagFilter, TagHiding, TagRecord, TagSignature, TagSummary, TagVersionSummary, TagWrite, WrittenTag,
+};
 pub use tasks::{Failed, NewTask, Task, TaskRecord, TaskState};
 pub use tokens::{TokenKind, TokenRecord};

@@ -393,6 +393,159 @@ static TABLES: &[Table] = &[
         any: "select 1 from log_head limit 1",
     },
     Table {
+        name: "publication_entry",
+        columns: &[("number", Int), ("leaf", Bytes), ("leaf_hash", Bytes)],
+        select: "select * from publication_entry order by number",
+        insert: "insert into publication_entry (number, leaf, leaf_hash) values ($1, $2, $3)",
+        any: "select 1 from publication_entry limit 1",
+    },
+    Table {
+        name: "publication_state",
+        columns: &[("id", Int), ("size", Int)],
+        // Of an unused log there is nothing to keep.
+        select: "select * from publication_state where size > 0 order by id",
+        // A new database has the row already.
+        insert: "insert into publication_state (id, size) values ($1, $2)
+                 on conflict (id) do update set size = excluded.size",
+        any: "select 1 from publication_state where size > 0",
+    },
+    Table {
+        name: "authority",
+        columns: &[
+            ("name", Text),
+            ("threshold", Int),
+            ("principals", Text),
+            ("created", Int),
+            ("updated", Int),
+        ],
+        select: "select * from authority order by name",
+        insert: "insert into authority (name, threshold, principals, created, updated)
+                 values ($1, $2, $3, $4, $5)",
+        any: "select 1 from authority limit 1",
+    },
+    Table {
+        name: "authority_key",
+        columns: &[
+            ("authority", Text),
+            ("number", Int),
+            ("id", Text),
+            ("spki", Bytes),
+            ("signing_key", Text),
+            ("detached", Int),
+            ("not_before", Int),
+            ("not_after", Int),
+            ("revoked_at", Int),
+            ("revoked_from", Int),
+            ("revoked_until", Int),
+            ("revoked_reason", Text),
+        ],
+        select: "select * from authority_key order by authority, number",
+        insert: "insert into authority_key
+                     (authority, number, id, spki, signing_key, detached, not_before, not_after,
+                      revoked_at, revoked_from, revoked_until, revoked_reason)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        any: "select 1 from authority_key limit 1",
+    },
+    Table {
+        name: "tag_request",
+        columns: &[
+            ("id", Text),
+            ("authority", Text),
+            ("tag", Text),
+            ("payload", Bytes),
+            ("payload_sha256", Bytes),
+            ("need", Int),
+            ("state", Text),
+            ("signed", Bytes),
+            ("created", Int),
+            ("expires", Int),
+        ],
+        select: "select * from tag_request order by id",
+        insert: "insert into tag_request
+                     (id, authority, tag, payload, payload_sha256, need, state, signed, created, expires)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        any: "select 1 from tag_request limit 1",
+    },
+    Table {
+        name: "tag_request_voice",
+        columns: &[("request", Text), ("principal", Text), ("approves", Int), ("voiced", Int)],
+        select: "select * from tag_request_voice order by request, principal",
+        insert: "insert into tag_request_voice (request, principal, approves, voiced)
+                 values ($1, $2, $3, $4)",
+        any: "select 1 from tag_request_voice limit 1",
+    },
+    Table {
+        name: "authority_bundle",
+        columns: &[
+            ("id", Int),
+            ("version", Int),
+            ("document", Text),
+            ("content", Bytes),
+            ("issued", Int),
+            ("expires", Int),
+            ("root", Text),
+        ],
+        select: "select * from authority_bundle order by id",
+        insert: "insert into authority_bundle (id, version, document, content, issued, expires, root)
+                 values ($1, $2, $3, $4, $5, $6, $7)",
+        any: "select 1 from authority_bundle limit 1",
+    },
+    Table {
+        name: "recorded_signature",
+        columns: &[("key_id", Text), ("to_sign", Bytes), ("first_at", Int), ("last_at", Int)],
+        select: "select * from recorded_signature order by key_id, to_sign",
+        insert: "insert into recorded_signature (key_id, to_sign, first_at, last_at)
+                 values ($1, $2, $3, $4)",
+        any: "select 1 from recorded_signature limit 1",
+    },
+    Table {
+        name: "recorded_until",
+        columns: &[("origin", Text), ("size", Int)],
+        select: "select * from recorded_until order by origin",
+        insert: "insert into recorded_until (origin, size) values ($1, $2)",
+        any: "select 1 from recorded_until limit 1",
+    },
+    Table {
+        name: "tag",
+        columns: &[("name", Text), ("version", Int), ("created", Int), ("hidden_at", Int), ("hidden_by", Text)],
+        select: "select * from tag order by name",
+        insert: "insert into tag (name, version, created, hidden_at, hidden_by)
+                 values ($1, $2, $3, $4, $5)",
+        any: "select 1 from tag limit 1",
+    },
+    Table {
+        name: "tag_version",
+        columns: &[
+            ("name", Text),
+            ("version", Int),
+            ("payload", Bytes),
+            ("payload_sha256", Bytes),
+            ("digest", Text),
+            ("authorities", Text),
+            ("created", Int),
+        ],
+        select: "select * from tag_version order by name, version",
+        insert: "insert into tag_version
+                     (name, version, payload, payload_sha256, digest, authorities, created)
+                 values ($1, $2, $3, $4, $5, $6, $7)",
+        any: "select 1 from tag_version limit 1",
+    },
+    Table {
+        name: "tag_signature",
+        columns: &[
+            ("name", Text),
+            ("version", Int),
+            ("authority", Text),
+            ("key_id", Text),
+            ("block", Bytes),
+            ("recorded", Int),
+        ],
+        select: "select * from tag_signature order by name, version, authority",
+        insert: "insert into tag_signature (name, version, authority, key_id, block, recorded)
+                 values ($1, $2, $3, $4, $5, $6)",
+        any: "select 1 from tag_signature limit 1",
+    },
+    Table {
         name: "task",
         columns: &[
             ("queue", Text),
@@ -412,6 +565,86 @@ static TABLES: &[Table] = &[
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)",
         any: "select 1 from task limit 1",
     },
+    Table {
+        name: "appliance_certificate",
+        columns: &[
+            ("id", Text),
+            ("signing_key", Text),
+            ("der", Bytes),
+            ("owner", Bytes),
+            ("created", Int),
+        ],
+        select: "select * from appliance_certificate order by id",
+        insert: "insert into appliance_certificate (id, signing_key, der, owner, created)
+                 values ($1, $2, $3, $4, $5)",
+        any: "select 1 from appliance_certificate limit 1",
+    },
+    Table {
+        name: "appliance_list",
+        columns: &[
+            ("list", Text),
+            ("variable", Text),
+            ("esl", Bytes),
+            ("auth", Bytes),
+            ("created", Int),
+        ],
+        select: "select * from appliance_list order by list, variable",
+        insert: "insert into appliance_list (list, variable, esl, auth, created)
+                 values ($1, $2, $3, $4, $5)",
+        any: "select 1 from appliance_list limit 1",
+    },
+    Table {
+        name: "appliance_openpgp",
+        columns: &[
+            ("fingerprint", Text),
+            ("signing_key", Text),
+            ("public_key", Bytes),
+            ("created", Int),
+        ],
+        select: "select * from appliance_openpgp order by fingerprint",
+        insert: "insert into appliance_openpgp (fingerprint, signing_key, public_key, created)
+                 values ($1, $2, $3, $4)",
+        any: "select 1 from appliance_openpgp limit 1",
+    },
+    Table {
+        name: "appliance_rsa",
+        columns: &[
+            ("id", Text),
+            ("signing_key", Text),
+            ("created", Int),
+        ],
+        select: "select * from appliance_rsa order by id",
+        insert: "insert into appliance_rsa (id, signing_key, created)
+                 values ($1, $2, $3)",
+        any: "select 1 from appliance_rsa limit 1",
+    },
+    Table {
+        name: "appliance_tree",
+        columns: &[
+            ("id", Text),
+            ("kind", Text),
+            ("srk_table", Bytes),
+            ("fuses", Bytes),
+            ("created", Int),
+        ],
+        select: "select * from appliance_tree order by id",
+        insert: "insert into appliance_tree (id, kind, srk_table, fuses, created)
+                 values ($1, $2, $3, $4, $5)",
+        any: "select 1 from appliance_tree limit 1",
+    },
+    Table {
+        name: "appliance_tree_member",
+        columns: &[
+            ("tree", Text),
+            ("name", Text),
+            ("signing_key", Text),
+            ("der", Bytes),
+        ],
+        select: "select * from appliance_tree_member order by tree, name",
+        insert: "insert into appliance_tree_member (tree, name, signing_key, der)
+                 values ($1, $2, $3, $4)",
+        any: "select 1 from appliance_tree_member limit 1",
+    },
 ];
 
 #[cfg(test)]
@@ -422,8 +655,16 @@ mod tests {
     use crate::store::StoreConfig;
 
     /// Columns that are left out on purpose.
-    const LEFT_OUT: &[&str] =
-        &["task.id", "task.fence", "task.locked_by", "task.locked_until", "generation.*", "idempotency.*"];
+    const LEFT_OUT: &[&str] = &[
+        "task.id",
+        "task.fence",
+        "task.locked_by",
+        "task.locked_until",
+        "generation.*",
+        "idempotency.*",
+        "tag_request.claimed_until",
+        "publication_lease.*",
+    ];
 
     #[tokio::test]
     async fn every_column_is_in_a_snapshot_or_left_out_on_purpose() {

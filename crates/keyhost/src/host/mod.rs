@@ -19,8 +19,10 @@ use zeroize::Zeroizing;
 use crate::guardian;
 use crate::log::{LogWriter, OpenLog};
 use crate::sandbox;
-use crate::seal::{DataKeys, SealFile, SealKey, SealSource, read_passphrase};
-use crate::wire::{self, FrameError, FrameReader, Hello, HostError, Request, Response, Secret, Welcome};
+use crate::seal::{DataKeys, SealFile, SealKey, SealSource, check_sealed_with_file, read_passphrase};
+use crate::wire::{
+    self, FrameError, FrameReader, Hello, HostError, Request, Response, Secret, Welcome, WrappedDataKey,
+};
 use pool::{Outbox, Pool};
 use service::Service;
 
@@ -191,7 +193,7 @@ impl Opener<'_> {
             let why = format!("the front speaks version {}, the key host {}", hello.version, wire::VERSION);
             return Err(HostError::Protocol(why));
         }
-        let (seal, how) = self.seal_key(hello.passphrase.take(), hello.data_keys.is_empty())?;
+        let (seal, how) = self.seal_key(hello.passphrase.take(), &hello.data_keys)?;
         let (keys, seal, new_data_key) = if hello.data_keys.is_empty() {
             let keys = DataKeys::generate()?;
             let wrapped = keys.wrap(&seal)?.pop();
@@ -228,19 +230,22 @@ impl Opener<'_> {
         Ok((keys, next))
     }
 
-    fn seal_key(&self, typed: Option<Secret>, first_start: bool) -> Result<(SealKey, String), HostError> {
+    fn seal_key(
+        &self,
+        typed: Option<Secret>,
+        data_keys: &[WrappedDataKey],
+    ) -> Result<(SealKey, String), HostError> {
         let passphrase = |bytes: Zeroizing<Vec<u8>>| SealKey::Passphrase(bytes);
         match (&self.arguments.seal, &self.passphrase, typed) {
             (SealSource::File, _, _) => {
                 let how = "a file with mode 0600".to_owned();
                 match self.file.read()? {
                     Some(key) => Ok((key, how)),
-                    None if first_start => Ok((self.file.create()?, how)),
-                    None => Err(HostError::Seal(
-                        "the seal key file is missing, and this deployment has keys already: copy `seal.key` \
-                         from another node's or a backup's `host` directory"
-                            .into(),
-                    )),
+                    None if data_keys.is_empty() => Ok((self.file.create()?, how)),
+                    None => {
+                        check_sealed_with_file(data_keys)?;
+                        Ok((self.first_file()?, how))
+                    }
                 }
             }
             (_, Some(configured), _) => {
@@ -252,5 +257,19 @@ impl Opener<'_> {
             }
             (_, None, None) => Err(HostError::Locked),
         }
+    }
+
+    /// The file of a rotation from a passphrase to a file that was cut short: no other file is in its way.
+    fn first_file(&self) -> Result<SealKey, HostError> {
+        let missing = || {
+            HostError::Seal(
+                "the seal key file is missing, and this deployment has keys already: copy `seal.key` \
+                 from another node's or a backup's `host` directory"
+                    .into(),
+            )
+        };
+        let next = self.file.read_next()?.ok_or_else(missing)?;
+        self.file.commit()?;
+        Ok(next)
     }
 }

@@ -1,5 +1,7 @@
 //! What is done for each request.
 
+mod archive;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,9 +14,9 @@ use super::pool::{Outbox, Pool, lock};
 use crate::backlog;
 use crate::failpoint;
 use crate::log::{Draft, LogWriter};
-use crate::seal::{BlobHeader, DataKeys, SealFile, SealKey};
+use crate::seal::{BlobHeader, DataKeys, SealFile, SealKey, check_passphrase};
 use crate::soft::{self, ImportError, SoftKey};
-use crate::wire::{Cause, HostError, KeySpec, Request, Response, Secret, SignItem, Signed};
+use crate::wire::{Cause, HostError, KeySpec, NewSeal, Request, Response, Secret, SignItem, Signed};
 
 /// The process's state after it was opened.
 pub(super) struct Service {
@@ -86,6 +88,13 @@ impl Service {
                 self.answer(id, Err(error));
                 self.outbox.flush();
             }
+            Request::ProbeLog => {
+                let service = Arc::clone(self);
+                self.log.probe(Box::new(move |writable| {
+                    service.answer(id, writable.map(|()| Response::Done));
+                    service.outbox.flush();
+                }));
+            }
             slow => self.slowly(id, slow),
         }
     }
@@ -110,9 +119,19 @@ impl Service {
                 service.answer(id, service.make_secret(&credential));
             }
             Request::WrapForBackup { cause, passphrase } => service.wrap_for_backup(id, cause, &passphrase),
-            Request::RotateSeal => service.answer(id, service.rotate_seal()),
+            Request::RotateSeal { cause, to } => service.rotate_seal(id, cause, &to),
             Request::CommitSeal => service.answer(id, service.commit_seal()),
-            Request::Sign { .. } | Request::Record { .. } | Request::Checkpoint | Request::Hello(_) => {
+            Request::ArchiveImport { cause, passphrase, salt, token } => {
+                service.archive_import(id, cause, &passphrase, &salt, &token);
+            }
+            Request::ArchiveExport { cause, passphrase, keys, public } => {
+                service.archive_export(id, cause, &passphrase, &keys, &public);
+            }
+            Request::Sign { .. }
+            | Request::Record { .. }
+            | Request::Checkpoint
+            | Request::ProbeLog
+            | Request::Hello(_) => {
                 service.answer(id, Err(HostError::Protocol("not a slow request".into())));
             }
         }));
@@ -156,13 +175,12 @@ impl Service {
             .map_err(|_| HostError::MalformedKey("not a private key in PEM: it is not text".into()))
             .and_then(|pem| SoftKey::from_pem(pem, passphrase.map(|p| p.0.as_slice())).map_err(import_error))
             .and_then(|key| match key.public().key_type() {
-                // Accepted in tag files of others, but no key of ours.
-                KeyType::Secp256k1 => {
-                    let why = "unsupported kind of private key: secp256k1; RSA, P-256, P-384, P-521 and Ed25519 \
-                               keys can be imported";
-                    Err(HostError::MalformedKey(why.into()))
-                }
-                _ => Ok(key),
+                ours if KeyType::MADE.contains(&ours) => Ok(key),
+                // The library reads more: secp256k1 is in tag files of others, and RSA of any size verifies.
+                other => Err(HostError::MalformedKey(format!(
+                    "unsupported kind of private key: {other}; RSA keys of 2048, 3072 and 4096 bits, P-256, \
+                     P-384, P-521 and Ed25519 keys can be imported"
+                ))),
             });
         self.keep(id, cause, Op::KeyImport, spec, read);
     }
@@ -234,25 +252,43 @@ impl Service {
         Ok(Response::Secret { secret: Secret(text.into_bytes()), sealed })
     }
 
-    fn rotate_seal(&self) -> Result<Response, HostError> {
-        let next = match &*lock(&self.seal) {
-            SealKey::Raw(_) => self.seal_file.create_next()?,
-            // A new salt under the same passphrase; a new passphrase comes with a restart.
-            SealKey::Passphrase(passphrase) => SealKey::Passphrase(passphrase.clone()),
-        };
-        let wrapped = self.keys.wrap(&next)?;
-        *lock(&self.next_seal) = Some(next);
-        Ok(Response::DataKeys(wrapped))
+    /// Like a backup: whoever has what is answered here and the new seal key has all keys. So the entry comes
+    /// first, also if the database then does not take them.
+    fn rotate_seal(self: &Arc<Self>, id: u64, cause: Cause, to: &NewSeal) {
+        let wrapped = self.next_seal(to).and_then(|next| Ok((self.keys.wrap(&next)?, next)));
+        match wrapped {
+            Ok((keys, next)) => {
+                let subject = Some(next.kind().to_owned());
+                *lock(&self.next_seal) = Some(next);
+                let draft = trust_change(cause, Op::SealRotate, None, None, subject);
+                self.append_then(id, draft, |index| Response::NewSeal { keys, index });
+            }
+            Err(error) => self.answer(id, Err(error)),
+        }
+    }
+
+    fn next_seal(&self, to: &NewSeal) -> Result<SealKey, HostError> {
+        match (to, &*lock(&self.seal)) {
+            (NewSeal::File, _) | (NewSeal::SameKind, SealKey::Raw(_)) => self.seal_file.create_next(),
+            (NewSeal::SameKind, SealKey::Passphrase(same)) => Ok(SealKey::Passphrase(same.clone())),
+            (NewSeal::Passphrase(new), _) => {
+                Ok(SealKey::Passphrase(check_passphrase(zeroize::Zeroizing::new(new.0.clone()))?))
+            }
+        }
     }
 
     fn commit_seal(&self) -> Result<Response, HostError> {
         let next = lock(&self.next_seal)
             .take()
             .ok_or_else(|| HostError::Protocol("no rotation was begun".into()))?;
-        if let SealKey::Raw(_) = next {
-            self.seal_file.commit()?;
+        let mut seal = lock(&self.seal);
+        match (&next, &*seal) {
+            (SealKey::Raw(_), _) => self.seal_file.commit()?,
+            // What it opens are old copies of the database only.
+            (SealKey::Passphrase(_), SealKey::Raw(_)) => self.seal_file.remove()?,
+            (SealKey::Passphrase(_), SealKey::Passphrase(_)) => {}
         }
-        *lock(&self.seal) = next;
+        *seal = next;
         Ok(Response::Done)
     }
 

@@ -105,6 +105,8 @@ pub(super) enum AppendError {
 const ROOM: usize = 1 << 20;
 /// Free bytes on the disk above which zeros are written ahead.
 const PLENTY: u64 = 64 << 20;
+/// Zeros that a probe writes: more than a block of any file system.
+const PROBE: usize = 64 << 10;
 const MAGIC: &[u8; 4] = b"CSG1";
 const GROUP_HEAD: usize = 16;
 
@@ -138,6 +140,29 @@ impl Journal {
         self.durable += group.len() as u64;
         self.length = self.length.max(self.durable);
         Ok(())
+    }
+
+    /// Tries a write and a sync behind the last group, of zeros: no entry, and what the next group covers.
+    pub(super) fn probe(&mut self) -> Result<(), AppendError> {
+        if let Some(why) = &self.broken {
+            return Err(AppendError::Failed(why.clone()));
+        }
+        let zeros = vec![0; PROBE];
+        let written = failpoint::check("journal-write")
+            .and_then(|()| self.file.write_all_at(&zeros, self.durable))
+            .and_then(|()| failpoint::check("journal-sync"))
+            .and_then(|()| self.file.sync_all());
+        match written {
+            Ok(()) => {
+                self.length = self.length.max(self.durable + zeros.len() as u64);
+                Ok(())
+            }
+            // Nothing that was acknowledged was touched, so the next group may try its own luck.
+            Err(error) => {
+                let _ = self.cut();
+                Err(append_error(&error))
+            }
+        }
     }
 
     /// Lengthens the file by zeros, if `bytes` more do not fit. Best effort, and not on a disk that is nearly
@@ -357,6 +382,21 @@ mod tests {
             journal.append(&bundle(&[b"again"])).unwrap();
             assert_eq!(read_back(dir.path()), [(0, vec![b"first".to_vec(), b"again".to_vec()])]);
         }
+    }
+
+    #[test]
+    fn a_probe_leaves_zeros_that_the_next_group_covers() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = ReadBack::of(dir.path()).unwrap().open().unwrap();
+        for entry in [b"a", b"b"] {
+            journal.probe().unwrap();
+            journal.append(&bundle(&[entry])).unwrap();
+            journal.probe().unwrap();
+        }
+        assert_eq!(read_back(dir.path()), [(0, vec![b"a".to_vec(), b"b".to_vec()])]);
+        journal.close();
+        let length = fs::metadata(path_of(dir.path(), 0)).unwrap().len();
+        assert_eq!(length, groups(&[&[b"a"], &[b"b"]]).len() as u64);
     }
 
     #[test]

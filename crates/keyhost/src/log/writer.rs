@@ -38,6 +38,7 @@ pub struct Draft {
 enum Job {
     Append(Vec<Draft>, Then<u64>),
     Checkpoint(Then<HeadNote>),
+    Probe(Then<()>),
 }
 
 /// The log's thread. Answers come through the closures that were handed in.
@@ -96,6 +97,11 @@ impl LogWriter {
         self.send(Job::Checkpoint(then));
     }
 
+    /// Tries whether an entry could be written, without one.
+    pub fn probe(&self, then: Then<()>) {
+        self.send(Job::Probe(then));
+    }
+
     /// Finishes what was accepted and ends the threads.
     pub fn stop(&self) {
         if let Ok(mut jobs) = self.jobs.lock() {
@@ -118,6 +124,7 @@ impl LogWriter {
         match refused {
             Some(Job::Append(_, then)) => then(Err(HostError::Unavailable)),
             Some(Job::Checkpoint(then)) => then(Err(HostError::Unavailable)),
+            Some(Job::Probe(then)) => then(Err(HostError::Unavailable)),
             None => {}
         }
     }
@@ -164,6 +171,7 @@ impl State {
             let mut count = 0;
             let mut next = Some(first);
             let mut checkpoints = Vec::new();
+            let mut probes = Vec::new();
             while let Some(job) = next {
                 match job {
                     Job::Append(drafts, then) => {
@@ -171,12 +179,16 @@ impl State {
                         appends.push((drafts, then));
                     }
                     Job::Checkpoint(then) => checkpoints.push(then),
+                    Job::Probe(then) => probes.push(then),
                 }
                 next = if count < GROUP_ENTRIES { queue.try_recv().ok() } else { None };
             }
             self.commit(appends);
             for then in checkpoints {
                 self.tiler.checkpoint(self.tree.head(), self.tree.partial_tiles(), self.bundle.clone(), then);
+            }
+            for then in probes {
+                then(self.check_tiler().and_then(|()| self.journal.probe().map_err(host_error)));
             }
         }
         self.journal.close();
@@ -199,7 +211,7 @@ impl State {
             let entries: Vec<Vec<u8>> =
                 drafts.into_iter().map(|draft| self.entry(draft, &time).to_canonical()).collect();
             if let Some(long) = entries.iter().find(|entry| entry.len() > MAX_ENTRY_BYTES) {
-                then(Err(HostError::Log(format!("an entry of {} bytes is too long", long.len()))));
+                then(Err(HostError::Protocol(format!("an entry of {} bytes is too long", long.len()))));
                 continue;
             }
             let first = next_index;
@@ -214,11 +226,9 @@ impl State {
             }
             answers.push((then, first, next_index));
         }
-        let (durable, written) = if self.tiler.is_behind() {
-            let why = "its tiles cannot be written: the disk is full or too slow";
-            (self.tree.size(), Err(HostError::Log(why.into())))
-        } else {
-            self.write(cut.filter(|_| self.journal.segment_bytes() > SEGMENT_BYTES), next_index)
+        let (durable, written) = match self.check_tiler() {
+            Err(error) => (self.tree.size(), Err(error)),
+            Ok(()) => self.write(cut.filter(|_| self.journal.segment_bytes() > SEGMENT_BYTES), next_index),
         };
         for (then, first, end) in answers {
             then(match &written {
@@ -234,6 +244,14 @@ impl State {
                 self.finish(finished);
             }
         }
+    }
+
+    /// Refuses when too many tiles wait to be written.
+    fn check_tiler(&self) -> Result<(), HostError> {
+        if self.tiler.is_behind() {
+            return Err(HostError::Log("its tiles cannot be written: the disk is full or too slow".into()));
+        }
+        Ok(())
     }
 
     /// Writes the group up to entry `end`, with a new segment at `cut`. Returns the number of entries that

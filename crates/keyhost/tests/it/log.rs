@@ -101,10 +101,13 @@ async fn a_full_disk_refuses_with_its_own_error_and_goes_on_when_there_is_room()
     for _ in 0..2 {
         sign(&host, "a", &key, b"x", "r").await.unwrap();
     }
+    assert_eq!(host.log_trouble(), None);
     for _ in 0..3 {
         assert_eq!(sign(&host, "a", &key, b"x", "r").await.unwrap_err(), HostError::LogFull);
     }
     assert_eq!(host.checkpoint().await.unwrap().size, 3, "reads go on");
+    assert_eq!(host.log_trouble(), Some(HostError::LogFull), "which says nothing of writing");
+    assert_eq!(host.probe_log().await, Err(HostError::LogFull));
     host.stop().await;
     let host = house.start().await.unwrap();
     sign(&host, "a", &key, b"x", "r").await.unwrap();
@@ -124,10 +127,29 @@ async fn after_a_failed_sync_nothing_is_signed_until_a_restart() {
         assert!(matches!(sign(&host, "a", &key, b"x", "r").await, Err(HostError::Log(_))));
     }
     assert_eq!(host.checkpoint().await.unwrap().size, 2);
+    assert!(matches!(host.log_trouble(), Some(HostError::Log(_))));
+    assert!(matches!(host.probe_log().await, Err(HostError::Log(_))));
     host.stop().await;
     let host = house.start().await.unwrap();
     sign(&host, "a", &key, b"x", "r").await.unwrap();
     assert_eq!(house.entries(&host).await.len(), 3);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_probe_is_no_entry_and_harms_none() {
+    let house = House::new();
+    let host = house.start().await.unwrap();
+    let key = make(&host, "a", KeyType::Ed25519).await;
+    for _ in 0..3 {
+        host.probe_log().await.unwrap();
+        sign(&host, "a", &key, b"x", "r").await.unwrap();
+        host.probe_log().await.unwrap();
+    }
+    assert_eq!(host.log_trouble(), None);
+    host.stop().await;
+    let host = house.start().await.unwrap();
+    assert_eq!(house.entries(&host).await.len(), 4);
     host.stop().await;
 }
 

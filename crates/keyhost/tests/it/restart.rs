@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use countersign_keyhost::client::Status;
+use countersign_keyhost::client::{KeyHost, Status};
 use countersign_keyhost::seal::SealSource;
-use countersign_keyhost::wire::{HostError, Secret};
-use countersign_model::KeyType;
-use countersign_model::entry::Entry;
+use countersign_keyhost::wire::{HostError, NewSeal, Secret, WrappedDataKey};
+use countersign_model::entry::{Entry, Op};
+use countersign_model::{Action, KeyType};
 
-use crate::house::{House, make, sign, until_ready};
+use crate::house::{House, make, permit, sign, until_ready};
 
 #[tokio::test]
 async fn a_killed_key_host_comes_back_and_everything_signed_is_in_the_log() {
@@ -106,13 +106,18 @@ async fn a_key_host_that_waits_for_its_passphrase_stops_at_once() {
     tokio::time::timeout(std::time::Duration::from_secs(5), host.stop()).await.unwrap();
 }
 
+async fn rotate(host: &KeyHost, to: NewSeal) -> Result<Vec<WrappedDataKey>, HostError> {
+    let permit = permit(Action::PolicyWrite, "a", None, None);
+    host.rotate_seal(&permit, &"r-rotate".parse().unwrap(), to).await.map(|(keys, _)| keys)
+}
+
 #[tokio::test]
 async fn a_rotated_seal_key_opens_what_the_old_one_sealed_wherever_the_crash_was() {
     let house = House::new();
     let host = house.start().await.unwrap();
     let key = make(&host, "a", KeyType::P256).await;
     let old = std::fs::read(house.dir.path().join("host/seal.key")).unwrap();
-    host.rotate_seal().await.unwrap();
+    rotate(&host, NewSeal::SameKind).await.unwrap();
     host.stop().await;
     // Stopped before the database kept the new data keys: the old seal key is in force.
     let host = house.start().await.unwrap();
@@ -120,8 +125,8 @@ async fn a_rotated_seal_key_opens_what_the_old_one_sealed_wherever_the_crash_was
     host.stop().await;
     // Stopped after it did, before the commit: the new one is found and put in force.
     let host = house.start().await.unwrap();
-    let wrapped = host.rotate_seal().await.unwrap();
-    assert!(host.rotate_seal().await.is_err(), "the first one is not finished");
+    let wrapped = rotate(&host, NewSeal::SameKind).await.unwrap();
+    assert!(rotate(&host, NewSeal::SameKind).await.is_err(), "the first one is not finished");
     host.stop().await;
     *house.memory.data_keys.lock().unwrap() = wrapped;
     let host = house.start().await.unwrap();
@@ -129,6 +134,84 @@ async fn a_rotated_seal_key_opens_what_the_old_one_sealed_wherever_the_crash_was
     host.stop().await;
     assert_ne!(std::fs::read(house.dir.path().join("host/seal.key")).unwrap(), old);
     house.start().await.unwrap().stop().await;
+}
+
+fn passphrase(text: &str) -> NewSeal {
+    NewSeal::Passphrase(Secret(text.as_bytes().to_vec()))
+}
+
+/// Where a rotation ends: as a crash may leave it, or done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ends {
+    BeforeTheDatabase,
+    BeforeTheCommit,
+    Done,
+}
+
+#[tokio::test]
+async fn a_seal_is_changed_to_another_kind_wherever_the_crash_was() {
+    let words = |house: &House, text: &str| {
+        let file = house.dir.path().join(text);
+        std::fs::write(&file, format!("{text}\nwhat follows is not part of it\n")).unwrap();
+        SealSource::PassphraseFile(file)
+    };
+    for (from, to) in [("file", "new"), ("old", "file"), ("old", "new")] {
+        for ends in [Ends::BeforeTheDatabase, Ends::BeforeTheCommit, Ends::Done] {
+            let mut house = House::new();
+            let source = |house: &House, kind: &str| match kind {
+                "file" => SealSource::File,
+                text => words(house, text),
+            };
+            let (before, after) = (source(&house, from), source(&house, to));
+            house.seal = before.clone();
+            let host = house.start().await.unwrap();
+            let key = make(&host, "a", KeyType::P256).await;
+            let wrapped =
+                rotate(&host, if to == "file" { NewSeal::File } else { passphrase(to) }).await.unwrap();
+            if ends != Ends::BeforeTheDatabase {
+                *house.memory.data_keys.lock().unwrap() = wrapped;
+            }
+            if ends == Ends::Done {
+                host.commit_seal().await.unwrap();
+            }
+            host.stop().await;
+
+            let (right, wrong) =
+                if ends == Ends::BeforeTheDatabase { (before, after) } else { (after, before) };
+            house.seal = wrong;
+            let refused = house.start().await.err();
+            assert!(matches!(refused, Some(HostError::Seal(_))), "{from} {to} {ends:?}: {refused:?}");
+            house.seal = right;
+            let host = house.start().await.unwrap();
+            sign(&host, "a", &key, b"x", "r").await.unwrap();
+            host.stop().await;
+            let left = house.dir.path().join("host/seal.key").exists();
+            if ends == Ends::Done {
+                assert_eq!(left, to == "file", "{from} {to}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn data_keys_leave_under_a_new_seal_only_after_the_log_says_so() {
+    let house = House::new();
+    let host = house.start().await.unwrap();
+    let refused = rotate(&host, passphrase("")).await;
+    assert!(matches!(refused, Err(HostError::Seal(_))), "{refused:?}");
+    let other = permit(Action::KeySign, "a", None, None);
+    let refused = host.rotate_seal(&other, &"r".parse().unwrap(), NewSeal::SameKind).await;
+    assert!(matches!(refused, Err(HostError::Protocol(_))), "{refused:?}");
+    rotate(&host, passphrase("correct horse")).await.unwrap();
+    let entries = house.entries(&host).await;
+    let [entry] = entries.as_slice() else { panic!("{} entries", entries.len()) };
+    let entry = Entry::parse(entry).unwrap();
+    assert_eq!((entry.op, entry.subject.as_deref()), (Op::SealRotate, Some("passphrase")));
+    host.stop().await;
+
+    let host = house.start_with(&house.with_failpoints("journal-write=full@1")).await.unwrap();
+    assert_eq!(rotate(&host, NewSeal::SameKind).await, Err(HostError::LogFull));
+    host.stop().await;
 }
 
 #[tokio::test]

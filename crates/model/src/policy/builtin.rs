@@ -73,11 +73,11 @@ pub fn builtin_rules() -> Vec<Rule> {
 
 const APPLIANCE_PEOPLE: &[&str] = &["role:admin", "role:operator", "role:appliance"];
 
-/// `surface:NAME` makes, reads and uses the keys of its own, in the formats that it writes.
+/// `surface:NAME` makes, reads, uses and ends the keys of its own, in the formats that it writes.
 fn surface_rules(surface: Surface) -> [Rule; 2] {
     let who: &[&str] = &[&format!("surface:{surface}")];
     let keys: &[&str] = &[&format!("key:{surface}/*")];
-    let make = ["key:create", "key:import", "key:read"];
+    let make = ["key:create", "key:import", "key:read", "key:retire", "key:revoke"];
     [
         allow(&format!("surface-{surface}-make"), who, &make, keys, None),
         allow(&format!("surface-{surface}-sign"), who, &["key:sign"], keys, Some(formats_of(surface))),

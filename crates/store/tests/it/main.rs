@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod appliance;
+mod authorities;
 mod data_keys;
 mod files;
 mod heads;
@@ -11,9 +13,12 @@ mod meta;
 mod open;
 mod policy;
 mod principals;
+mod publication;
 #[cfg(feature = "s3")]
 mod s3;
 mod snapshot;
 mod support;
+mod tag_requests;
+mod tags;
 mod tasks;
 mod tokens;
