@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::context::Context;
 use crate::error::Error;
 use crate::snapshot::{Snapshot, TokenEntry};
-use crate::{idempotency, log, startup};
+use crate::{idempotency, log, publication, startup, tags};
 
 /// Starts what runs beside the requests.
 pub(crate) fn start(ctx: &Context) {
@@ -29,6 +29,8 @@ pub(crate) fn start(ctx: &Context) {
                     Work::Heads => keep_heads(&ctx).await,
                     Work::Uses => store_last_uses(&ctx).await,
                     Work::Idempotency => idempotency::expire(&ctx).await,
+                    Work::Recorded => tags::recorded::follow(&ctx).await,
+                    Work::Requests => tags::requests::expire(&ctx).await,
                 }
             }
         })
@@ -38,6 +40,9 @@ pub(crate) fn start(ctx: &Context) {
         every(1_000, Work::Heads),
         every(10_000, Work::Uses),
         every(600_000, Work::Idempotency),
+        every(2_000, Work::Recorded),
+        every(3_600_000, Work::Requests),
+        publication::start(ctx),
     ];
     ctx.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
 }
@@ -49,10 +54,19 @@ enum Work {
     Heads,
     Uses,
     Idempotency,
+    Recorded,
+    Requests,
 }
 
-/// Records how far the log is; after a late unlocking, makes the first steps before.
+/// Records how far the log is; after a late unlocking, makes the first steps before. Looks whether a log that
+/// could not be written can be again: a node that says it is not ready gets no requests that would show it.
 pub(crate) async fn keep_heads(ctx: &Context) {
+    if let Some(trouble) = ctx.key_host.log_trouble() {
+        match ctx.key_host.probe_log().await {
+            Ok(()) => tracing::info!("the signing log can be written again"),
+            Err(_) => tracing::warn!(error = %trouble, "nothing can be signed"),
+        }
+    }
     if ctx.begun.load(Ordering::Acquire) {
         if let Err(error) = log::record_head(ctx).await {
             tracing::warn!(%error, "the log's head was not recorded");

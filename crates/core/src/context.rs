@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use countersign_keyhost::client::{KeyHost, LogRef, Status};
 use countersign_keyhost::wire::{HeadNote, HostError, Welcome};
 use countersign_model::{Clock, KeyName, Name, RequestId};
-use countersign_store::Store;
+use countersign_store::{Files, Store};
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 use crate::background;
 use crate::caller::Identity;
 use crate::error::Error;
+use crate::publication;
 use crate::random::RequestIds;
 use crate::snapshot::Cache;
 
@@ -54,11 +55,17 @@ pub struct Inner {
     /// a reload never puts back what was just taken away.
     pub(crate) writing: tokio::sync::Mutex<()>,
     pub(crate) naming: Naming,
+    /// What clients of the appliance named.
+    pub(crate) appliance: crate::appliance::Memory,
+    pub(crate) authorities: crate::tags::authorities::State,
     pub(crate) generation: AtomicI64,
     pub(crate) stale: AtomicBool,
     pub(crate) control: Arc<Identity>,
     pub(crate) request_ids: RequestIds,
     pub(crate) log: LogState,
+    /// Where published files are.
+    pub(crate) files: Files,
+    pub(crate) publication: publication::State,
     /// Whether the first steps of [`crate::startup`] are made; a locked key host delays them.
     pub(crate) begun: AtomicBool,
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -158,6 +165,11 @@ impl Context {
         &self.store
     }
 
+    /// Where published files are.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
     /// The key host.
     pub fn key_host(&self) -> &KeyHost {
         &self.key_host
@@ -180,7 +192,7 @@ impl Context {
     pub async fn not_ready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         match self.key_host.status() {
-            Status::Ready(_) => {}
+            Status::Ready(_) => reasons.extend(self.key_host.log_trouble().map(|error| error.to_string())),
             Status::Down(HostError::Locked) => {
                 reasons.push("the key host waits for its passphrase: `countersign seal unlock`".into());
             }
@@ -192,6 +204,9 @@ impl Context {
         if let Err(error) = self.store.ping().await {
             tracing::warn!(%error, "the database does not answer");
             reasons.push("the database does not answer".into());
+        }
+        if let Some(halt) = publication::halt(self) {
+            reasons.push(format!("publication log: {halt}"));
         }
         reasons
     }
@@ -205,6 +220,7 @@ impl Context {
         }
         background::store_last_uses(&self).await;
         if matches!(self.key_host.status(), Status::Ready(_)) {
+            publication::finish(&self).await;
             background::keep_heads(&self).await;
         }
         self.key_host.stop().await;

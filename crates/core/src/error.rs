@@ -10,6 +10,7 @@ use countersign_model::{
 use countersign_store::StoreError;
 
 use crate::auth::BadCredentials;
+use crate::publication::Halt;
 
 /// Why a request was refused. `Display` names the thing, [`Error::hint`] says what to do; neither has a
 /// secret, a path or a request body in it.
@@ -71,6 +72,8 @@ pub enum Error {
     KeyHostUnavailable(String),
     #[error("{0}")]
     LogUnavailable(String),
+    #[error("the publication log stopped: {0}")]
+    PublicationStopped(#[from] Halt),
     #[error("the storage is not available: {0}")]
     StorageUnavailable(String),
     #[error("the {0} cannot grow: the disk is full")]
@@ -226,7 +229,7 @@ impl Error {
             Self::FormatNotAllowed { .. } => Code::FormatNotAllowed,
             Self::LocksOut => Code::LocksOut,
             Self::KeyHostUnavailable(_) => Code::KeyHostUnavailable,
-            Self::LogUnavailable(_) => Code::LogUnavailable,
+            Self::LogUnavailable(_) | Self::PublicationStopped(_) => Code::LogUnavailable,
             Self::StorageUnavailable(_) => Code::StorageUnavailable,
             Self::StorageFull(_) => Code::StorageFull,
             Self::Internal(_) => Code::Internal,
@@ -301,6 +304,7 @@ impl Error {
             Self::LogUnavailable(_) => {
                 "signing stopped, reading goes on; an operator must look at the log's disk".into()
             }
+            Self::PublicationStopped(halt) => halt.hint().into(),
             Self::StorageUnavailable(_) => "retry: nothing was kept".into(),
             Self::StorageFull(_) => "an operator must make room on the disk".into(),
         })

@@ -10,8 +10,10 @@
 //! principals people, tokens, Hawk pairs      policy     rules, check, replay
 //! log        heads, entries, proofs          idempotency  the first answer again
 //! backup     create, verify, restore         startup    open a data directory
+//! publication  what was published: the log that everybody may read
 //! ```
 
+pub mod appliance;
 pub mod auth;
 mod background;
 pub mod backup;
@@ -26,17 +28,20 @@ pub mod page;
 pub mod pipeline;
 pub mod policy;
 pub mod principals;
+pub mod publication;
 mod random;
 pub mod seal;
 pub mod signing;
 mod snapshot;
 pub mod startup;
+pub mod tags;
 
 pub use caller::{Caller, Identity, TokenRef};
 pub use context::{Context, Limits, SystemClock};
 pub use countersign_keyhost::client::LogRef;
 pub use countersign_keyhost::seal::SealSource;
 pub use countersign_keyhost::wire::Secret;
+pub use countersign_store::FilesConfig;
 pub use error::{Code, Error};
 pub use page::Page;
 pub use pipeline::Logged;

@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use countersign_keyhost::wire::HeadNote;
 use countersign_model::entry::Entry;
@@ -23,6 +24,7 @@ use crate::caller::Caller;
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline;
+use crate::publication::is_publication_log;
 
 /// The logs that a caller may read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,11 +59,41 @@ pub struct EntryDocument {
     pub proof: String,
 }
 
-/// The entries of one request.
+/// The entries of one request, or some of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FoundEntries {
-    /// In the order of the log.
+    /// In the order of their log.
     pub entries: Vec<FoundEntry>,
+    /// Where to go on, if not all logs were searched to their beginning.
+    pub next: Option<SearchPlace>,
+}
+
+/// How far a search has come: the entries of `origin` before `index`, and the logs after it, are to be
+/// searched. Text form `ORIGIN/INDEX`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct SearchPlace {
+    /// The log.
+    pub origin: Name,
+    /// The oldest entry of it that was searched.
+    pub index: u64,
+}
+
+impl From<SearchPlace> for String {
+    fn from(place: SearchPlace) -> Self {
+        format!("{}/{}", place.origin, place.index)
+    }
+}
+
+impl std::str::FromStr for SearchPlace {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let place = || {
+            let (origin, index) = text.split_once('/')?;
+            Some(Self { origin: origin.parse().ok()?, index: index.parse().ok()? })
+        };
+        place().ok_or_else(|| Error::invalid("after", "`after` is not the `next` of an answer"))
+    }
 }
 
 /// An entry and where it stands.
@@ -75,10 +107,10 @@ pub struct FoundEntry {
     pub entry: Entry,
 }
 
-/// How many entries are searched for those of one request, from the newest back.
-pub const SEARCHED: u64 = 100_000;
+/// How long one call searches for the entries of a request: a few million of them.
+const SEARCH_TIME: Duration = Duration::from_secs(2);
 
-/// The most entries of one request that are given: a batch has at most 1000.
+/// The most entries of one request that are given at a time: a batch has at most 1000.
 const MOST_FOUND: usize = 1000;
 
 /// The verifier key of this node's log; empty while a locked key host has never been open.
@@ -97,7 +129,7 @@ pub async fn heads(ctx: &Context, caller: &Caller) -> Result<LogList, Error> {
         .log_heads()
         .await?
         .into_iter()
-        .filter(|head| head.origin != ctx.node.as_str())
+        .filter(|head| head.origin != ctx.node.as_str() && !is_publication_log(&head.origin))
         .map(|head| LogDocument {
             origin: head.origin,
             size: head.size,
@@ -156,30 +188,89 @@ pub async fn entry(
     .await
 }
 
-/// The entries of one request in this node's log, among the last [`SEARCHED`].
+/// The entries of one request in all logs that are kept here and that `caller` may read: this node's first,
+/// each from its newest entry back. A long search is cut into pieces.
+///
+/// - `after`: where the piece before this one ended.
 ///
 /// # Errors
-/// [`Error::NotPermitted`], and when the files cannot be read.
-pub async fn by_request(ctx: &Context, caller: &Caller, id: &RequestId) -> Result<FoundEntries, Error> {
-    pipeline::authorise(ctx, caller, Action::LogRead, &Resource::log(ctx.node.as_str()))?;
-    let size = known_head(ctx).await?.size;
-    let reader = Reader::new(ctx, &ctx.node);
-    let origin = ctx.node.clone();
+/// [`Error::NotPermitted`] for who may read none of them; [`Error::InvalidRequest`] for a place in a log that
+/// is not among them; and when the files or the database cannot be read.
+pub async fn by_request(
+    ctx: &Context,
+    caller: &Caller,
+    id: &RequestId,
+    after: Option<SearchPlace>,
+) -> Result<FoundEntries, Error> {
+    let mut logs = searchable(ctx, caller).await?;
+    if let Some(after) = after {
+        let place = logs.iter().position(|log| log.origin == after.origin);
+        let place = place.ok_or_else(|| Error::invalid("after", "`after` is not the `next` of an answer"))?;
+        logs.drain(..place);
+        logs[0].size = logs[0].size.min(after.index);
+    }
+    let id = id.clone();
+    beside(move || search(&logs, &id, Instant::now() + SEARCH_TIME)).await
+}
+
+/// A log whose files are here.
+struct Kept {
+    origin: Name,
+    size: u64,
+    reader: Reader,
+}
+
+/// The logs that are kept here and that `caller` may read: this node's, then others by name.
+async fn searchable(ctx: &Context, caller: &Caller) -> Result<Vec<Kept>, Error> {
+    let may_read = |origin: &str| pipeline::may(ctx, caller, Action::LogRead, &Resource::log(origin));
+    let mut logs = Vec::new();
+    if may_read(ctx.node.as_str()) {
+        let size = known_head(ctx).await?.size;
+        logs.push(Kept { origin: ctx.node.clone(), size, reader: Reader::new(ctx, &ctx.node) });
+    }
+    let mut others = ctx.store.log_heads().await?;
+    others.sort_by(|a, b| a.origin.cmp(&b.origin));
+    for head in others {
+        let Ok(origin) = head.origin.parse::<Name>() else { continue };
+        let reader = Reader::new(ctx, &origin);
+        if origin != ctx.node && may_read(origin.as_str()) && reader.dir.is_dir() {
+            logs.push(Kept { origin, size: head.size, reader });
+        }
+    }
+    if logs.is_empty() {
+        pipeline::authorise(ctx, caller, Action::LogRead, &Resource::log(ctx.node.as_str()))?;
+    }
+    Ok(logs)
+}
+
+/// Searches `logs` one after the other, each from its end back, until `deadline` (but one entry at least, so
+/// that whoever goes on comes to an end) or until there are [`MOST_FOUND`].
+fn search(logs: &[Kept], id: &RequestId, deadline: Instant) -> Result<FoundEntries, Error> {
     // Quotes inside a text are escaped, so this can only be the member itself.
     let wanted = format!("\"request_id\":\"{id}\"");
-    beside(move || {
-        let mut entries = Vec::new();
-        reader.backwards(size, SEARCHED, |index, leaf| {
+    let mut entries = Vec::new();
+    for Kept { origin, size, reader } in logs {
+        let first = entries.len();
+        let mut next = None;
+        reader.backwards(*size, u64::MAX, |index, leaf| {
             if std::str::from_utf8(leaf).is_ok_and(|text| text.contains(&wanted)) {
                 let found = Entry::parse(leaf).ok();
                 entries.extend(found.map(|entry| FoundEntry { origin: origin.clone(), index, entry }));
             }
-            entries.len() < MOST_FOUND
+            // The clock is looked at once a bundle.
+            let late = index.is_multiple_of(256) && Instant::now() >= deadline;
+            let goes_on = !late && entries.len() < MOST_FOUND;
+            if !goes_on {
+                next = Some(SearchPlace { origin: origin.clone(), index });
+            }
+            goes_on
         })?;
-        entries.reverse();
-        Ok(FoundEntries { entries })
-    })
-    .await
+        entries[first..].reverse();
+        if next.is_some() {
+            return Ok(FoundEntries { entries, next });
+        }
+    }
+    Ok(FoundEntries { entries, next: None })
 }
 
 /// The signed checkpoint of a log that is kept here. That of this node covers every answered entry.
@@ -450,6 +541,102 @@ mod tests {
             })
             .unwrap();
         assert_eq!(seen.last(), Some(&590));
+    }
+
+    fn entry_of(request: &str, node: &str, index: u64) -> Vec<u8> {
+        let entry = Entry {
+            format: None,
+            input: None,
+            key: None,
+            key_id: None,
+            node: node.parse().unwrap(),
+            op: countersign_model::entry::Op::TokenCreate,
+            policy: countersign_model::digest::sha256_text(b"p"),
+            principal: "admin".parse().unwrap(),
+            request_id: request.parse().unwrap(),
+            scheme: None,
+            // What only looks like the member is not taken for it.
+            subject: Some(format!("\"request_id\":\"wanted\" {index}")),
+            surface: countersign_model::Surface::Native,
+            time: "2026-01-02T03:04:05.000Z".into(),
+            to_sign: None,
+            v: 1,
+        };
+        entry.to_canonical()
+    }
+
+    /// The bundles of a log in which `wanted` made the entries `at`.
+    fn kept(dir: &std::path::Path, origin: &str, size: u64, at: &[u64]) -> Kept {
+        let dir = dir.join(origin);
+        let mut start = 0;
+        while start < size {
+            let id = BundleId::holding(start, size).unwrap();
+            let mut bundle = Vec::new();
+            for index in start..start + u64::from(id.width()) {
+                let request = if at.contains(&index) { "wanted" } else { "other" };
+                push_entry(&mut bundle, &entry_of(request, origin, index)).unwrap();
+            }
+            let path = dir.join(id.to_string());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bundle).unwrap();
+            start += u64::from(id.width());
+        }
+        Kept { origin: origin.parse().unwrap(), size, reader: Reader::at(dir) }
+    }
+
+    #[test]
+    fn a_request_is_found_in_every_log_however_old_and_in_pieces_when_time_is_short() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = || {
+            [
+                kept(dir.path(), "node-b", 1300, &[0, 255, 256, 257, 1299]),
+                kept(dir.path(), "node-a", 700, &[3, 699]),
+            ]
+        };
+        let id: RequestId = "wanted".parse().unwrap();
+        let place = |found: &FoundEntry| (found.origin.to_string(), found.index);
+        let places = |found: &FoundEntries| found.entries.iter().map(place).collect::<Vec<_>>();
+
+        let far = Instant::now() + Duration::from_secs(600);
+        let found = search(&logs(), &id, far).unwrap();
+        let b = |index| ("node-b".to_owned(), index);
+        let a = |index| ("node-a".to_owned(), index);
+        assert_eq!(places(&found), [b(0), b(255), b(256), b(257), b(1299), a(3), a(699)]);
+        assert_eq!(found.next, None);
+
+        // No time at all: one bundle a piece.
+        let mut pieces = Vec::new();
+        let mut after: Option<SearchPlace> = None;
+        loop {
+            let mut logs = logs().into_iter().collect::<Vec<_>>();
+            if let Some(after) = &after {
+                logs.retain(|log| after.origin.as_str() == "node-b" || log.origin == after.origin);
+                logs[0].size = after.index;
+            }
+            let found = search(&logs, &id, Instant::now()).unwrap();
+            pieces.push(places(&found));
+            let Some(next) = found.next else { break };
+            after = Some(String::from(next).parse().unwrap());
+        }
+        assert_eq!(pieces.len(), 10);
+        assert_eq!(pieces[0], [b(1299)]);
+        assert_eq!(pieces.concat().len(), 7);
+        assert!("node-b".parse::<SearchPlace>().is_err() && "node-b/x".parse::<SearchPlace>().is_err());
+    }
+
+    #[test]
+    fn many_entries_of_one_request_come_in_pieces_without_loss() {
+        let dir = tempfile::tempdir().unwrap();
+        let all: Vec<u64> = (0..1500).collect();
+        let mut log = [kept(dir.path(), "node-b", 1500, &all)];
+        let id: RequestId = "wanted".parse().unwrap();
+        let far = Instant::now() + Duration::from_secs(600);
+        let newest = search(&log, &id, far).unwrap();
+        let next = newest.next.unwrap();
+        assert_eq!((newest.entries.len(), newest.entries[0].index, next.index), (MOST_FOUND, 500, 500));
+        log[0].size = next.index;
+        let oldest = search(&log, &id, far).unwrap();
+        assert_eq!((oldest.entries.len(), oldest.entries[499].index, oldest.next), (500, 499, None));
     }
 
     #[test]

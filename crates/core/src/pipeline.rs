@@ -136,6 +136,17 @@ pub fn admit(
     let Some(key) = ctx.cache.key(key) else {
         return Err(refuse_unknown(ctx, caller, key, scheme, format_of));
     };
+    admit_key(ctx, caller, key, scheme, format_of)
+}
+
+/// As [`admit`], with a key that may not be stored yet.
+pub(crate) fn admit_key(
+    ctx: &Context,
+    caller: &Caller,
+    key: Arc<Key>,
+    scheme: Option<Scheme>,
+    format_of: impl Fn(Scheme) -> Format,
+) -> Result<Admitted, Error> {
     let scheme = scheme.unwrap_or_else(|| key.key_type.default_scheme());
     let format = format_of(scheme);
     let permit = judge(ctx, caller, Action::KeySign, &key.resource, Some(format), Some(scheme))?;

@@ -97,7 +97,12 @@ pub async fn put(
 }
 
 fn sound(rules: Vec<Rule>) -> Result<Policy, Error> {
-    Policy::new(rules).map_err(|bad| Error::invalid("rules", bad.to_string()))
+    let policy = Policy::new(rules).map_err(|bad| Error::invalid("rules", bad.to_string()))?;
+    let fault = policy.rules().iter().find_map(|rule| Some((&rule.id, rule.reaches_nothing()?)));
+    match fault {
+        Some((rule, why)) => Err(Error::invalid("rules", format!("rule `{rule}`: {why}"))),
+        None => Ok(policy),
+    }
 }
 
 pub(crate) fn new_record(
@@ -343,11 +348,18 @@ fn asked(entry: &Entry) -> Option<(Action, Resource)> {
         Op::KeyExport => Action::KeyExport,
         Op::KeyRetire => Action::KeyRetire,
         Op::KeyRevoke => Action::KeyRevoke,
-        Op::PolicySet | Op::BackupCreate => return Some((Action::PolicyWrite, Resource::policy())),
+        Op::PolicySet | Op::BackupCreate | Op::SealRotate => {
+            return Some((Action::PolicyWrite, Resource::policy()));
+        }
         Op::PrincipalCreate | Op::PrincipalDisable | Op::TokenCreate | Op::TokenRevoke => {
             // The subject is `PRINCIPAL` or `PRINCIPAL TOKEN`.
             let name = entry.subject.as_deref()?.split(' ').next()?;
             return Some((Action::PrincipalWrite, Resource::principal(name)));
+        }
+        Op::AuthoritySet => {
+            // The subject is `NAME` and what was done.
+            let name = entry.subject.as_deref()?.split(' ').next()?;
+            return Some((Action::AuthorityWrite, Resource::authority(name)));
         }
         Op::LogContinue => return None,
     };

@@ -488,6 +488,10 @@ fn check_patterns(new: &NewToken) -> Result<(), Error> {
             return Err(Error::invalid(member, format!("a pattern has 1 to {LONGEST} bytes")));
         }
     }
+    let no_resource = |pattern: &&String| !policy::matches_a_resource(pattern);
+    if let Some(pattern) = new.resources.iter().flatten().find(no_resource) {
+        return Err(Error::invalid("resources", format!("`{pattern}` matches no resource")));
+    }
     let matches_none = |pattern: &&String| !Action::ALL.iter().any(|a| policy::matches(pattern, a.as_str()));
     match new.actions.iter().flatten().find(matches_none) {
         Some(pattern) => Err(Error::invalid("actions", format!("`{pattern}` matches no action"))),
@@ -523,6 +527,8 @@ pub async fn tokens(ctx: &Context, caller: &Caller, owner: &PrincipalName) -> Re
 /// [`Error::NotPermitted`], also for a credential of a principal that may do what the caller may not;
 /// [`Error::NotFound`]; when log or database cannot be written.
 pub async fn revoke_token(ctx: &Context, caller: &Caller, id: &str) -> Result<Option<LogRef>, Error> {
+    // Held from the check to the write, so that of two who revoke it one writes the entry.
+    let _writing = ctx.writing.lock().await;
     let record = if is_token_id(id) { ctx.store.token(id).await? } else { None };
     let Some(record) = record else {
         // Only who may write any principal learns that there is no such token.
@@ -537,8 +543,6 @@ pub async fn revoke_token(ctx: &Context, caller: &Caller, id: &str) -> Result<Op
     }
     let subject = Some(format!("{owner} {id}"));
     let log = pipeline::record(ctx, caller, &permit, Op::TokenRevoke, None, subject).await?;
-
-    let _writing = ctx.writing.lock().await;
     ctx.store.revoke_token(id, ctx.now()).await.map_err(|e| ctx.store_failed(e))?;
     ctx.cache.write().tokens.remove(id);
     Ok(Some(log))

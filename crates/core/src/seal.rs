@@ -2,11 +2,15 @@
 
 use countersign_keyhost::client::Status;
 use countersign_keyhost::wire::HostError;
+pub use countersign_keyhost::wire::NewSeal;
+use countersign_model::{Action, Resource};
 use countersign_store::DataKey;
 
-use crate::Secret;
+use crate::caller::Caller;
 use crate::context::Context;
 use crate::error::Error;
+use crate::pipeline;
+use crate::{LogRef, Secret};
 
 /// Whether the keys can be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +48,16 @@ pub async fn unlock(ctx: &Context, passphrase: Secret) -> Result<(), Error> {
 /// key at once.
 ///
 /// The key host keeps old and new key until the database has the data keys under the new one; after a
-/// crash in between it finds out which of them is in force.
+/// crash in between it finds out which of them is in force. Where the new one is of another kind than the old,
+/// the configuration must name that before the next start.
 ///
 /// # Errors
-/// When key host or database fail, and [`Error::Conflict`] if the data keys were changed meanwhile; then
-/// the old key stays in force.
-pub async fn rotate(ctx: &Context) -> Result<(), Error> {
-    let wrapped = ctx.key_host.rotate_seal().await?;
+/// [`Error::NotPermitted`] without `policy:write`. When log, key host or database fail, and
+/// [`Error::Conflict`] if the data keys were changed meanwhile; then the old key stays in force.
+pub async fn rotate(ctx: &Context, caller: &Caller, to: NewSeal) -> Result<Rotated, Error> {
+    let permit = pipeline::authorise(ctx, caller, Action::PolicyWrite, &Resource::policy())?;
+    let (wrapped, log) = ctx.key_host.rotate_seal(&permit, &caller.request_id, to).await?;
+    ctx.told(&log);
     let mut rows: Vec<DataKey> = ctx.store.data_keys().await?;
     for row in &mut rows {
         let new = wrapped.iter().find(|new| new.id == row.id);
@@ -58,5 +65,15 @@ pub async fn rotate(ctx: &Context) -> Result<(), Error> {
         row.wrapped = new.ok_or_else(missing)?.wrapped.clone();
     }
     ctx.store.replace_data_keys(&rows).await?;
-    Ok(ctx.key_host.commit_seal().await?)
+    let unfinished = ctx.key_host.commit_seal().await.err();
+    Ok(Rotated { log, unfinished: unfinished.map(|error| error.to_string()) })
+}
+
+/// The data keys are under a new seal key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotated {
+    /// The entry that says so.
+    pub log: LogRef,
+    /// Why the file of the new or the old one is not in its place yet: the next start sees to it.
+    pub unfinished: Option<String>,
 }

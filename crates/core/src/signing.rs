@@ -63,8 +63,8 @@ pub struct SignRequest {
     pub scheme: Option<Scheme>,
     /// The content.
     pub content: Content,
-    /// How an ECDSA signature is to be written.
-    pub encoding: Encoding,
+    /// How an ECDSA signature is to be written; `None`: in DER. For other schemes there is nothing to say.
+    pub encoding: Option<Encoding>,
     /// What the content is, in the caller's words: for the log. At most 256 characters.
     pub subject: Option<String>,
 }
@@ -128,11 +128,12 @@ const LONG: usize = 128 << 10;
 /// Signs one content with one key.
 ///
 /// # Errors
-/// In this order: [`Error::InvalidRequest`] for a subject that is too long, what [`pipeline::admit`]
-/// refuses, a content that does not suit the scheme, and what the key host refuses.
+/// In this order: [`Error::InvalidRequest`] for a subject that is too long or an encoding that the scheme has
+/// not, what [`pipeline::admit`] refuses, the encoding again where the scheme is the key's default, a content
+/// that does not suit the scheme, and what the key host refuses.
 pub async fn sign_one(ctx: &Context, caller: &Caller, request: SignRequest) -> Result<SignAnswer, Error> {
     check_subject(request.subject.as_deref())?;
-    let admitted = pipeline::admit(ctx, caller, &request.key, request.scheme, Format::of_native)?;
+    let (admitted, encoding) = admit(ctx, caller, &request.key, request.scheme, request.encoding)?;
     let (scheme, key_type) = (admitted.scheme, admitted.key.key_type);
     let limit = ctx.limits.message_bytes;
     let (to_sign, input) = if request.content.len() > LONG {
@@ -140,7 +141,7 @@ pub async fn sign_one(ctx: &Context, caller: &Caller, request: SignRequest) -> R
     } else {
         to_sign(scheme, key_type, request.content, limit)?
     };
-    let pending = Pending::new(&admitted, &to_sign, request.encoding);
+    let pending = Pending::new(&admitted, &to_sign, encoding);
     let order = Order { admitted, to_sign, input, subject: request.subject };
     let signed = pipeline::sign(ctx, caller, order).await?;
     Ok(pending.finish(signed, caller))
@@ -191,11 +192,38 @@ fn batch_failed() -> Error {
 
 fn prepare(ctx: &Context, caller: &Caller, request: SignRequest) -> Result<(Order, Pending), Error> {
     check_subject(request.subject.as_deref())?;
-    let admitted = pipeline::admit(ctx, caller, &request.key, request.scheme, Format::of_native)?;
+    let (admitted, encoding) = admit(ctx, caller, &request.key, request.scheme, request.encoding)?;
     let limit = ctx.limits.message_bytes;
     let (to_sign, input) = to_sign(admitted.scheme, admitted.key.key_type, request.content, limit)?;
-    let pending = Pending::new(&admitted, &to_sign, request.encoding);
+    let pending = Pending::new(&admitted, &to_sign, encoding);
     Ok((Order { admitted, to_sign, input, subject: request.subject }, pending))
+}
+
+/// As [`pipeline::admit`] for a bare signature, and how it is written.
+fn admit(
+    ctx: &Context,
+    caller: &Caller,
+    key: &KeyName,
+    scheme: Option<Scheme>,
+    encoding: Option<Encoding>,
+) -> Result<(Admitted, Encoding), Error> {
+    // What the request says by itself is checked before anything is looked up.
+    scheme.map_or(Ok(Encoding::Der), |scheme| encoding_of(scheme, encoding))?;
+    let admitted = pipeline::admit(ctx, caller, key, scheme, Format::of_native)?;
+    let encoding = encoding_of(admitted.scheme, encoding)?;
+    Ok((admitted, encoding))
+}
+
+/// How a signature is written: a choice with ECDSA only.
+fn encoding_of(scheme: Scheme, encoding: Option<Encoding>) -> Result<Encoding, Error> {
+    match (scheme, encoding) {
+        (Scheme::Ecdsa(_), encoding) => Ok(encoding.unwrap_or_default()),
+        (_, None) => Ok(Encoding::Der),
+        (_, Some(_)) => {
+            let why = format!("signatures of `{scheme}` have one form: `encoding` is for ECDSA only");
+            Err(Error::invalid("encoding", why))
+        }
+    }
 }
 
 /// What the answer needs beside the signature.
@@ -241,14 +269,15 @@ pub struct StreamPlan {
 /// Checks, before a body is read, that it could be signed.
 ///
 /// # Errors
-/// As [`pipeline::admit`].
+/// As [`sign_one`], but for the content.
 pub fn plan_stream(
     ctx: &Context,
     caller: &Caller,
     key: &KeyName,
     scheme: Option<Scheme>,
+    encoding: Option<Encoding>,
 ) -> Result<StreamPlan, Error> {
-    let admitted = pipeline::admit(ctx, caller, key, scheme, Format::of_native)?;
+    let (admitted, _) = admit(ctx, caller, key, scheme, encoding)?;
     let hash = admitted.scheme.hash();
     let limits = &ctx.limits;
     let limit = if hash.is_some() { limits.streamed_bytes } else { limits.message_bytes };
@@ -349,8 +378,8 @@ pub struct VerifyRequest {
     pub content: Content,
     /// The signature.
     pub signature: Vec<u8>,
-    /// How it is written, for ECDSA.
-    pub encoding: Encoding,
+    /// How it is written, for ECDSA; `None`: in DER.
+    pub encoding: Option<Encoding>,
 }
 
 /// Whether a signature is good.
@@ -372,8 +401,10 @@ impl Verdict {
 /// Checks a signature. Open to every principal. By the name of a revoked key nothing is valid.
 ///
 /// # Errors
-/// [`Error::UnknownKey`], and a scheme or content that does not suit the key.
+/// [`Error::InvalidRequest`] for an encoding that the scheme has not, [`Error::UnknownKey`], and a scheme or
+/// content that does not suit the key.
 pub async fn verify(ctx: &Context, _caller: &Caller, request: VerifyRequest) -> Result<Verdict, Error> {
+    encoding_of(request.scheme, request.encoding)?;
     let public = match &request.key {
         VerifyKey::Public(public) => (**public).clone(),
         VerifyKey::Named(name) => {
@@ -398,7 +429,8 @@ fn check_signature(public: &PublicKey, request: VerifyRequest, limit: u64) -> Re
         return Err(Error::SchemeMismatch { scheme, key_type });
     }
     let (to_sign, _) = to_sign(scheme, key_type, request.content, limit)?;
-    let signature = match RawSignature::decode(&request.signature, key_type.ecdsa_width(), request.encoding) {
+    let encoding = encoding_of(scheme, request.encoding)?;
+    let signature = match RawSignature::decode(&request.signature, key_type.ecdsa_width(), encoding) {
         Ok(signature) => signature,
         Err(error) => return Ok(Verdict::invalid(error.to_string())),
     };

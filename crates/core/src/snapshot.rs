@@ -1,4 +1,4 @@
-//! What the database says about keys, principals, tokens and policy, in memory.
+//! What the database says about keys, principals, tokens, policy and authorities, in memory.
 //!
 //! Every request reads from here, so that signing touches no database. What is written on this node is
 //! put in at once, under [`Context::writing`](crate::Context), and what other nodes write comes by a
@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use countersign_model::policy::{Narrowing, Policy, Rule};
 use countersign_model::{Format, KeyId, KeyName, KeyType, Name, PrincipalName, PublicKey, Resource};
+use countersign_records::tag::AuthorityName;
 use countersign_store::{
     KeyRecord, KeyState as StoredState, PolicyRecord, PrincipalRecord, Store, TokenKind, TokenRecord,
 };
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 
 use crate::caller::{Identity, TokenRef};
 use crate::error::Error;
+use crate::tags::authorities::Authority;
 
 /// A key as the front knows it: the public half, and the private half sealed.
 pub(crate) struct Key {
@@ -74,6 +76,7 @@ pub(crate) struct Snapshot {
     pub principals: BTreeMap<PrincipalName, Arc<Principal>>,
     pub tokens: HashMap<String, Arc<TokenEntry>>,
     pub policy: Arc<CurrentPolicy>,
+    pub authorities: BTreeMap<AuthorityName, Arc<Authority>>,
 }
 
 /// The snapshot behind its lock. Nothing waits while it is held.
@@ -116,16 +119,22 @@ impl Snapshot {
         let principal_records = store.all_principals().await?;
         let token_records = store.live_tokens(now).await?;
         let key_records = store.all_keys().await?;
+        let authority_records = store.all_authorities().await?;
 
         let mut snapshot = Self {
             keys: BTreeMap::new(),
             principals: BTreeMap::new(),
             tokens: HashMap::with_capacity(token_records.len()),
             policy: Arc::new(policy),
+            authorities: BTreeMap::new(),
         };
         for record in principal_records {
             let principal = Principal::from_record(&record)?;
             snapshot.principals.insert(principal.name.clone(), Arc::new(principal));
+        }
+        for record in authority_records {
+            let authority = Authority::from_record(record)?;
+            snapshot.authorities.insert(authority.name.clone(), Arc::new(authority));
         }
         let old = old.map(Cache::read);
         for record in key_records {

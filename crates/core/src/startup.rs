@@ -23,7 +23,8 @@ use countersign_model::policy::{Permit, Policy};
 use countersign_model::token::Token;
 use countersign_model::{Action, Clock, Name, PrincipalName, RequestId, Resource, Surface};
 use countersign_store::{
-    EngineKind, PrincipalRecord, Store, StoreConfig, StoreError, TokenKind, TokenRecord,
+    EngineKind, Files, FilesConfig, FilesError, PrincipalRecord, Store, StoreConfig, StoreError, TokenKind,
+    TokenRecord,
 };
 use jiff::SignedDuration;
 use zeroize::Zeroizing;
@@ -35,7 +36,7 @@ use crate::error::Error;
 use crate::home::StoreHome;
 use crate::random::{self, RequestIds};
 use crate::snapshot::{Cache, Snapshot};
-use crate::{background, log, policy};
+use crate::{background, log, policy, publication};
 
 /// What to open, and how.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct OpenOptions {
     pub data: PathBuf,
     /// `None`: SQLite in the data directory; else `postgres://USER@HOST/DATABASE`.
     pub database: Option<String>,
+    /// Where published files are; `None`: in the data directory.
+    pub files: Option<FilesConfig>,
     /// How the seal key is kept.
     pub seal: SealSource,
     /// A passphrase that was typed. Used once and not kept.
@@ -64,6 +67,7 @@ impl OpenOptions {
         Self {
             data: data.into(),
             database: None,
+            files: None,
             seal: SealSource::File,
             passphrase: None,
             node: None,
@@ -108,6 +112,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error("database: {0}")]
     Store(#[from] StoreError),
+    /// The place of published files cannot be used.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// The key host refuses.
     #[error("key host: {0}")]
     KeyHost(#[from] HostError),
@@ -130,6 +137,7 @@ impl StartError {
                 "restore it: it is the name of the directory below `log` that is newest".into()
             }
             Self::Store(error) => return error.hint().map(str::to_owned),
+            Self::Files(error) => return error.hint().map(str::to_owned),
             Self::KeyHost(HostError::LogRolledBack(_)) => {
                 "do not sign on: restore the log's files, or `countersign backup restore`".into()
             }
@@ -151,6 +159,7 @@ pub struct Prepared {
     lock: File,
     node: Name,
     database: String,
+    files: FilesConfig,
     passphrase: Option<Secret>,
     limits: Limits,
     guardian: Guardian,
@@ -171,6 +180,7 @@ pub fn prepare(options: OpenOptions) -> Result<Prepared, StartError> {
     }
     let node = node_name(&data, options.node)?;
     let database = database_url(&data, options.database);
+    let files = options.files.unwrap_or_else(|| FilesConfig::Directory(data.join("files")));
     let launch = Launch {
         program: options.program,
         data: data.clone(),
@@ -184,6 +194,7 @@ pub fn prepare(options: OpenOptions) -> Result<Prepared, StartError> {
         lock,
         node,
         database,
+        files,
         passphrase: options.passphrase,
         limits: options.limits,
         guardian,
@@ -221,7 +232,8 @@ impl Prepared {
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub async fn open(self) -> Result<Context, StartError> {
-        let Self { data, lock, node, database, passphrase, limits, guardian, sandbox } = self;
+        let Self { data, lock, node, database, files, passphrase, limits, guardian, sandbox } = self;
+        let files = Files::open(&files)?;
         let store = Store::open(&StoreConfig::new(database)).await?;
         // What this node was doing when it was killed is not being done any more: whoever waits may go on.
         store.idempotency_release(node.as_str()).await?;
@@ -230,7 +242,8 @@ impl Prepared {
         let generation = store.generation().await?;
         let snapshot = Snapshot::load(&store, Clock::now(&SystemClock), None).await?;
         let key_host = KeyHost::connect(guardian, Arc::new(home)).await?;
-        let parts = Parts { data, lock, node, store, key_host, generation, snapshot, limits, sandbox };
+        let parts =
+            Parts { data, lock, node, store, files, key_host, generation, snapshot, limits, sandbox };
         let key_host = parts.key_host.clone();
         match parts.assemble().await {
             Ok(ctx) => Ok(ctx),
@@ -248,6 +261,7 @@ struct Parts {
     lock: File,
     node: Name,
     store: Store,
+    files: Files,
     key_host: KeyHost,
     generation: i64,
     snapshot: Snapshot,
@@ -269,11 +283,15 @@ impl Parts {
             cache: Cache::new(self.snapshot),
             writing: tokio::sync::Mutex::new(()),
             naming: Naming::default(),
+            appliance: crate::appliance::Memory::default(),
+            authorities: Default::default(),
             generation: AtomicI64::new(self.generation),
             stale: AtomicBool::new(false),
             control: Arc::new(owner()),
             request_ids: RequestIds::new()?,
             log: LogState::default(),
+            files: self.files,
+            publication: publication::State::default(),
             begun: AtomicBool::new(false),
             tasks: Mutex::new(Vec::new()),
             _lock: self.lock,

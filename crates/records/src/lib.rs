@@ -1,5 +1,7 @@
 //! Signed records. Pure: no file, socket, clock, randomness or logger.
 //!
 //! - [`tag`]: a text file that carries the signatures of several authorities below its own lines.
+//! - [`authorities`]: who may sign tags with which keys over time, one by one and as a signed bundle.
 
+pub mod authorities;
 pub mod tag;

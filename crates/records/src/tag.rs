@@ -17,6 +17,7 @@
 //! A file is read in two ways. [`TagFile`] reads any file, also one that others have damaged, and says
 //! which signatures hold. [`Tag`] reads only what is safe to sign: a header line inside a text would make
 //! a verifier see a shorter text, so everything below the first header must be well-formed blocks.
+//! A tag about an artifact's bytes is such a text too: its [`head`] names them by their digest.
 //!
 //! ```
 //! use countersign_model::{PublicKey, RawSignature, Scheme, ToSign};
@@ -41,6 +42,7 @@
 
 mod authority;
 mod block;
+pub mod head;
 mod lines;
 mod read;
 mod write;

@@ -2,7 +2,9 @@
 //! here, without asking anybody.
 //!
 //! - [`raw`]: a bare signature over a message or a digest.
-//! - [`tag`]: who signed a tag file.
+//! - [`tag`]: who signed a tag file, by a key at hand.
+//! - [`authority`]: what an authority's signature is worth, by its keys over time and what is revoked.
+//! - [`bundle`]: all authorities with their keys, under the signature of a root key.
 //! - [`log`]: an entry of the signing log, and that it is the entry of a signature at hand.
 //!
 //! ```
@@ -19,6 +21,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod authority;
+pub mod bundle;
 pub mod log;
 pub mod raw;
 pub mod tag;

@@ -39,6 +39,7 @@ use crate::context::{Context, SystemClock};
 use crate::error::Error;
 use crate::log::{self, Reader};
 use crate::pipeline;
+use crate::publication;
 use crate::random;
 use crate::snapshot::{Key, KeyState};
 use crate::startup::{self, OpenOptions, StartError};
@@ -592,6 +593,10 @@ async fn settle_log(store: &Store, data: &Path, manifest: &Manifest, node: &Name
         .await?;
     let subject = format!("{} {} {}", manifest.origin, manifest.size, manifest.root);
     store.meta_set(&format!("{}:{node}", startup::CONTINUES), subject.as_bytes()).await?;
+    // What was published after the backup is not in it: going on under the old name would fork that log.
+    if store.meta_get(publication::ORIGIN).await?.is_some() {
+        store.meta_set(publication::ORIGIN, publication::new_origin()?.as_str().as_bytes()).await?;
+    }
     Ok(())
 }
 

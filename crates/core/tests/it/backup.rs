@@ -2,7 +2,7 @@ use std::io::Cursor;
 
 use countersign_core::backup::{self, BackupError, RestoreOptions, RestoredSeal};
 use countersign_core::startup;
-use countersign_core::{Code, Secret, keys, log, signing};
+use countersign_core::{Code, Secret, keys, log, publication, signing};
 use countersign_model::Format;
 use countersign_model::entry::Op;
 
@@ -113,7 +113,7 @@ async fn a_backup_needs_the_right_to_everything_and_leaves_an_entry() {
 
         let owner = house.owner();
         backup::create(&house.ctx, &owner, passphrase(), Vec::new()).await.unwrap();
-        let found = log::by_request(&house.ctx, &owner, &owner.request_id).await.unwrap().entries;
+        let found = log::by_request(&house.ctx, &owner, &owner.request_id, None).await.unwrap().entries;
         assert_eq!(found[0].entry.op, Op::BackupCreate);
         house.end().await;
     }
@@ -187,5 +187,32 @@ async fn a_restored_node_may_not_take_the_old_name() {
             }
             other => panic!("{other:?}"),
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_deployment_publishes_under_a_new_origin_what_was_in_the_backup() {
+    for house in House::on_both().await {
+        let patience = std::time::Duration::from_secs(20);
+        let leaves = [b"a".to_vec(), b"b".to_vec()];
+        house.ctx.store().publish_leaves(&leaves).await.unwrap();
+        assert!(publication::wait(&house.ctx, 1, patience).await);
+        let old = publication::checkpoint(&house.ctx).await.unwrap();
+        let file = backup_of(&house).await;
+        house.end().await;
+
+        let dir = tempfile::tempdir().unwrap();
+        backup::restore(into(dir.path().to_owned()), passphrase(), Cursor::new(file)).await.unwrap();
+        let ctx = startup::open(options(dir.path(), None)).await.unwrap();
+        ctx.store().publish_leaves(&[b"c".to_vec()]).await.unwrap();
+        assert!(publication::wait(&ctx, 2, patience).await);
+        assert_eq!(publication::entries(&ctx, 0, 9).await.unwrap().entries, [b"a", b"b", b"c"]);
+        let new = publication::checkpoint(&ctx).await.unwrap();
+        assert_ne!(
+            old.lines().next(),
+            new.lines().next(),
+            "what was published after the backup is not forked"
+        );
+        ctx.shutdown().await;
     }
 }

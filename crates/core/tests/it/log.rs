@@ -81,13 +81,13 @@ async fn changes_of_trust_are_found_by_their_request() {
         let (ctx, owner) = (&house.ctx, house.owner());
         let key = house.key("release", "ed25519").await;
         keys::revoke(ctx, &owner, &key, "lost".into()).await.unwrap();
-        let found = log::by_request(ctx, &owner, &owner.request_id).await.unwrap().entries;
+        let found = log::by_request(ctx, &owner, &owner.request_id, None).await.unwrap().entries;
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].entry.subject.as_deref(), Some("lost"));
         assert_eq!(found[0].entry.key.as_ref(), Some(&key));
 
         let signer = house.person("sig", &["signer"]).await;
-        refused(log::by_request(ctx, &signer, &owner.request_id).await, Code::NotPermitted);
+        refused(log::by_request(ctx, &signer, &owner.request_id, None).await, Code::NotPermitted);
         assert!(log::heads(ctx, &signer).await.unwrap().logs.is_empty());
         house.end().await;
     }

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod authorities;
 mod backup;
 mod keys;
 mod log;
 mod nodes;
 mod people;
 mod policy;
+mod publication;
 mod signing;
 mod startup;
 mod support;

@@ -9,7 +9,7 @@ use countersign_keyhost::wire::HostError;
 use crate::support::{Database, House, message, options, refused};
 
 /// A second node with a copy of the first one's seal key.
-async fn beside(first: &House) -> House {
+pub async fn beside(first: &House) -> House {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("host")).unwrap();
     std::fs::copy(first.dir.path().join("host/seal.key"), dir.path().join("host/seal.key")).unwrap();

@@ -1,8 +1,9 @@
 use countersign_core::auth::{Presented, authenticate};
 use countersign_core::idempotency::{self, Begun, StoredAnswer};
 use countersign_core::principals::{self, Expiry, NewToken};
-use countersign_core::{Code, Page, keys, signing};
+use countersign_core::{Code, Page, keys, log, signing};
 use countersign_model::PrincipalName;
+use countersign_model::entry::Op;
 
 use crate::support::{House, any_token, message, name, new_key, refused};
 
@@ -101,6 +102,24 @@ async fn nobody_disables_somebody_mightier_or_revokes_their_tokens() {
             principals::create_token(ctx, &owner, &principal("admin"), limited).await.unwrap().value;
         let limited = house.bearer(limited.token.expose());
         assert!(principals::disable(ctx, &limited, &principal("ann")).await.unwrap().value.disabled);
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_revoke_a_token_at_once_one_writes_the_entry() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let ray = house.person("ray", &["reader"]).await;
+        let id = ray.identity.token.as_ref().unwrap().id.clone();
+        let mut revoking = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (ctx, owner, id) = (ctx.clone(), owner.clone(), id.clone());
+            revoking.spawn(async move { principals::revoke_token(&ctx, &owner, &id).await.unwrap() });
+        }
+        assert_eq!(revoking.join_all().await.into_iter().flatten().count(), 1);
+        let found = log::by_request(ctx, &owner, &owner.request_id, None).await.unwrap();
+        assert_eq!(found.entries.iter().filter(|found| found.entry.op == Op::TokenRevoke).count(), 1);
         house.end().await;
     }
 }

@@ -40,6 +40,16 @@ async fn a_policy_that_locks_everybody_out_is_refused() {
         refused(policy::put(ctx, &owner, Vec::new(), Some(&seen.etag())).await, Code::LocksOut);
         let twice: Vec<Rule> = [seen.rules[0].clone(), seen.rules[0].clone()].into();
         refused(policy::put(ctx, &owner, twice, Some(&seen.etag())).await, Code::InvalidRequest);
+        for (actions, resources) in [("key:sign", "keys:*"), ("key:sign", "principal:*")] {
+            let dead = serde_json::json!({"id": "dead", "effect": "deny", "principals": ["*"],
+                "actions": [actions], "resources": [resources]});
+            let mut rules = seen.rules.clone();
+            rules.push(serde_json::from_value(dead).unwrap());
+            let error = policy::put(ctx, &owner, rules.clone(), Some(&seen.etag())).await;
+            let error = refused(error, Code::InvalidRequest);
+            assert!(error.to_string().contains("rule `dead`"), "{error}");
+            refused(policy::test(ctx, &owner, rules, 1).await, Code::InvalidRequest);
+        }
         house.end().await;
     }
 }

@@ -35,10 +35,15 @@ async fn every_scheme_verifies_with_the_public_key_alone() {
             let document = keys::get(ctx, &owner, &key).unwrap();
             let public = PublicKey::from_pem(&document.public_key).unwrap();
             for scheme in document.schemes.into_iter().filter(|s| *s != Scheme::RsaPkcs1Raw) {
-                for encoding in [Encoding::Der, Encoding::Raw] {
+                for encoding in [None, Some(Encoding::Der), Some(Encoding::Raw)] {
                     let request = SignRequest { scheme: Some(scheme), encoding, ..message(&key, "text") };
-                    let answer = signing::sign_one(ctx, &owner, request).await.unwrap();
+                    let answer = signing::sign_one(ctx, &owner, request).await;
                     let width = public.key_type().ecdsa_width();
+                    if encoding.is_some() && width.is_none() {
+                        refused(answer, Code::InvalidRequest);
+                        continue;
+                    }
+                    let (answer, encoding) = (answer.unwrap(), encoding.unwrap_or_default());
                     let raw = countersign_model::RawSignature::decode(&answer.signature, width, encoding);
                     let to_sign = ToSign::of_message(scheme, b"text");
                     public.verify(scheme, &to_sign, &raw.unwrap()).unwrap();
@@ -109,7 +114,7 @@ async fn one_failing_item_does_not_touch_the_others_of_a_batch() {
         ];
         assert_eq!(codes, expected);
 
-        let found = countersign_core::log::by_request(ctx, &owner, &owner.request_id).await.unwrap();
+        let found = countersign_core::log::by_request(ctx, &owner, &owner.request_id, None).await.unwrap();
         assert_eq!(found.entries.len(), 3, "the items share the request id");
         for (answer, text) in [(0, "one".to_owned()), (3, "three".into()), (5, "five".repeat(100_000))] {
             let answer = answers[answer].as_ref().unwrap();
@@ -118,7 +123,7 @@ async fn one_failing_item_does_not_touch_the_others_of_a_batch() {
                 scheme: answer.scheme,
                 content: Content::Message(text.into_bytes()),
                 signature: answer.signature.clone(),
-                encoding: Encoding::Der,
+                encoding: None,
             };
             assert!(signing::verify(ctx, &owner, request).await.unwrap().valid);
         }
@@ -132,12 +137,14 @@ async fn a_stream_is_planned_before_its_body_is_read() {
     for house in House::on_both().await {
         let (ctx, owner) = (&house.ctx, house.owner());
         let (p384, ed) = (house.key("p", "p384").await, house.key("e", "ed25519").await);
-        let plan = signing::plan_stream(ctx, &owner, &p384, None).unwrap();
+        let plan = signing::plan_stream(ctx, &owner, &p384, None, Some(Encoding::Raw)).unwrap();
         assert_eq!((plan.hash, plan.limit), (Some(HashAlg::Sha384), 64 << 30));
-        let plan = signing::plan_stream(ctx, &owner, &ed, None).unwrap();
+        let plan = signing::plan_stream(ctx, &owner, &ed, None, None).unwrap();
         assert_eq!((plan.hash, plan.limit), (None, 64 << 20));
+        let refused_encoding = signing::plan_stream(ctx, &owner, &ed, None, Some(Encoding::Raw));
+        assert_eq!(refused(refused_encoding, Code::InvalidRequest).member(), Some("encoding"));
         keys::retire(ctx, &owner, &ed).await.unwrap();
-        refused(signing::plan_stream(ctx, &owner, &ed, None), Code::KeyRetired);
+        refused(signing::plan_stream(ctx, &owner, &ed, None, None), Code::KeyRetired);
         house.end().await;
     }
 }
@@ -177,7 +184,7 @@ async fn a_changed_signature_or_content_is_not_valid() {
                 scheme: answer.scheme,
                 content: Content::Message(content.into()),
                 signature,
-                encoding: Encoding::Der,
+                encoding: None,
             };
             let verdict = signing::verify(ctx, &owner, request).await.unwrap();
             assert!(!verdict.valid && verdict.reason.is_some());

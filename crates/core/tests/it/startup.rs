@@ -1,8 +1,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use countersign_core::auth::{Presented, authenticate};
+use countersign_core::seal::{self, NewSeal};
 use countersign_core::startup::{self, StartError};
-use countersign_core::{keys, log, principals, signing};
+use countersign_core::{Code, SealSource, Secret, keys, log, principals, signing};
+use countersign_model::entry::Op;
 
 use crate::support::{House, any_token, message, options};
 
@@ -15,7 +17,7 @@ async fn the_first_start_makes_an_admin_whose_token_is_in_a_private_file() {
         let admin = house.bearer(token.trim_end());
         assert_eq!(principals::whoami(&admin).roles[0].as_str(), "admin");
 
-        let ops: Vec<_> = log::by_request(&house.ctx, &admin, &"first-start".parse().unwrap())
+        let ops: Vec<_> = log::by_request(&house.ctx, &admin, &"first-start".parse().unwrap(), None)
             .await
             .unwrap()
             .entries
@@ -138,8 +140,15 @@ async fn keys_open_under_a_new_seal_key_after_a_rotation() {
         let key = house.key("release", "ed25519").await;
         let file = house.dir.path().join("host/seal.key");
         let before = std::fs::read(&file).unwrap();
-        countersign_core::seal::rotate(&house.ctx).await.unwrap();
+        let rotated = seal::rotate(&house.ctx, &house.owner(), NewSeal::SameKind).await.unwrap();
+        assert_eq!(rotated.unfinished, None);
+        let log = rotated.log;
         assert_ne!(std::fs::read(&file).unwrap(), before);
+        let entry = log::entry(&house.ctx, &house.owner(), &log.origin, log.index).await.unwrap().entry;
+        assert_eq!((entry.op, entry.subject.as_deref()), (Op::SealRotate, Some("file")));
+        let operator = house.person("op", &["operator"]).await;
+        let refused = seal::rotate(&house.ctx, &operator, NewSeal::SameKind).await;
+        crate::support::refused(refused, Code::NotPermitted);
         let house = house.again().await;
         signing::sign_one(&house.ctx, &house.owner(), message(&key, "x")).await.unwrap();
         house.end().await;
@@ -147,10 +156,27 @@ async fn keys_open_under_a_new_seal_key_after_a_rotation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_deployment_is_opened_by_its_passphrase_and_says_so_until_then() {
-    use countersign_core::{Code, Secret, seal};
-    use countersign_keyhost::seal::SealSource;
+async fn keys_open_by_a_passphrase_after_it_took_the_place_of_the_file() {
+    for house in House::on_both().await {
+        let key = house.key("release", "ed25519").await;
+        let words = NewSeal::Passphrase(Secret(b"correct horse".to_vec()));
+        seal::rotate(&house.ctx, &house.owner(), words).await.unwrap();
+        assert!(!house.dir.path().join("host/seal.key").exists());
+        let House { dir, ctx, database } = house;
+        ctx.shutdown().await;
+        assert!(startup::open(options(dir.path(), database.as_ref())).await.is_err());
 
+        let mut options = options(dir.path(), database.as_ref());
+        options.seal = SealSource::Prompt;
+        options.passphrase = Some(Secret(b"correct horse".to_vec()));
+        let house = House { ctx: startup::open(options).await.unwrap(), dir, database };
+        signing::sign_one(&house.ctx, &house.owner(), message(&key, "x")).await.unwrap();
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_deployment_is_opened_by_its_passphrase_and_says_so_until_then() {
     let dir = tempfile::tempdir().unwrap();
     let prompt = |passphrase: Option<&str>| {
         let mut options = options(dir.path(), None);

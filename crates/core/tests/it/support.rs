@@ -10,7 +10,7 @@ use countersign_core::principals::{self, Expiry, NewToken};
 use countersign_core::signing::{Content, SignRequest};
 use countersign_core::startup::{self, OpenOptions, StartError};
 use countersign_core::{Caller, Code, Context, Error, Identity};
-use countersign_model::{Encoding, KeyName, KeyType, Name, Surface};
+use countersign_model::{KeyName, KeyType, Name, Surface};
 pub use countersign_testkit::postgres::Database;
 
 pub struct House {
@@ -124,7 +124,7 @@ pub fn message(key: &KeyName, text: &str) -> SignRequest {
         key: key.clone(),
         scheme: None,
         content: Content::Message(text.into()),
-        encoding: Encoding::Der,
+        encoding: None,
         subject: None,
     }
 }

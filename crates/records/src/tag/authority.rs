@@ -3,13 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::TagError;
 
 /// Names who vouches, and with it the files of their keys: 1 to 64 of `A-Z a-z 0-9 . _ @ + -`, beginning
 /// with a letter, a digit or `_`; not `payload`, and without `..`.
 ///
 /// Such a name is one component of a path, hidden from nobody and leading nowhere else.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct AuthorityName(String);
 
 impl AuthorityName {
@@ -41,6 +44,20 @@ impl FromStr for AuthorityName {
             let got = name.chars().take(80).flat_map(char::escape_debug).collect();
             Err(TagError::BadName { got })
         }
+    }
+}
+
+impl TryFrom<String> for AuthorityName {
+    type Error = TagError;
+
+    fn try_from(name: String) -> Result<Self, TagError> {
+        name.parse()
+    }
+}
+
+impl From<AuthorityName> for String {
+    fn from(name: AuthorityName) -> Self {
+        name.0
     }
 }
 

@@ -36,6 +36,11 @@ impl Payload {
         Ok(Self(text))
     }
 
+    /// The payload of a head: its lines begin with keys, so that none is or looks like a header.
+    pub(super) fn of_head(text: String) -> Self {
+        Self(text.into_bytes())
+    }
+
     /// What is signed.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod authorities;
 mod golden;
 mod hazards;
+mod head;
 mod openssl;
 mod properties;
 mod support;

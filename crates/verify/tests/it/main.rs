@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod authority;
+mod bundle;
 mod log;
 mod raw;
 mod support;
