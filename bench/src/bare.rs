@@ -86,8 +86,8 @@ fn signer(kind: Kind) -> anyhow::Result<Signer> {
     }
 }
 
-/// CPU time of this thread for one call, in microseconds.
-fn cpu_us(time: Duration, call: &dyn Fn()) -> f64 {
+/// CPU time of this thread for one call, in microseconds, over at least this time.
+pub fn cpu_us(time: Duration, call: &dyn Fn()) -> f64 {
     call();
     let begun = thread_cpu();
     let mut calls = 0u32;

@@ -80,14 +80,19 @@ impl Outcome {
     }
 }
 
-/// Renders a request.
+/// Renders a request with a JSON body.
 pub fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
+    request_as(method, path, token, "application/json", body.as_bytes())
+}
+
+/// Renders a request with a body of this media type.
+pub fn request_as(method: &str, path: &str, token: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
-    format!(
+    let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+         Content-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
 }
 
 /// Sends one request on a connection of its own: status and body.

@@ -1,5 +1,6 @@
 //! What a signature costs over the bare operation: requests a second, latency, CPU time of all processes,
-//! memory and start, with the durable log on. `make bench` builds the server and runs this.
+//! memory and start, with the durable log on. `make bench` builds the server and runs this, `make bench BENCH=tags`
+//! what tags cost.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
@@ -8,7 +9,9 @@ mod kind;
 mod load;
 mod report;
 mod server;
+mod tags;
 
+use std::fmt::Display;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,8 +19,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use clap::{Parser, ValueEnum as _};
+use clap::{Parser, Subcommand, ValueEnum as _};
 use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
 
 use crate::bare::Bare;
 use crate::kind::Kind;
@@ -28,11 +32,14 @@ use crate::server::Server;
 /// Measures a server of its own, started on an empty directory.
 #[derive(Parser)]
 struct Options {
+    /// What to measure; without it, signatures through the native API.
+    #[command(subcommand)]
+    subject: Option<Subject>,
     /// How long each measurement takes.
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, global = true, default_value_t = 5.0)]
     seconds: f64,
     /// Only this kind of key; may be given more than once.
-    #[arg(long)]
+    #[arg(long, global = true)]
     only: Vec<Kind>,
     /// The numbers of connections.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 8, BUSY])]
@@ -44,30 +51,55 @@ struct Options {
     #[arg(long)]
     singles: bool,
     /// The server's program.
-    #[arg(long, default_value = "target/release/countersign")]
+    #[arg(long, global = true, default_value = "target/release/countersign")]
     program: PathBuf,
     /// Where the data goes. It must be on a disk, or the log is not durable.
-    #[arg(long, default_value = "target")]
+    #[arg(long, global = true, default_value = "target")]
     directory: PathBuf,
     /// Prints one JSON document instead of tables.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     /// Exits with 1 when a target is missed.
-    #[arg(long)]
+    #[arg(long, global = true)]
     check: bool,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Subject {
+    /// Tags: validated in process, as a whole process next to a shell with openssl, and over HTTP.
+    Tags {
+        /// Leaves out HTTP.
+        #[arg(long)]
+        serverless: bool,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     ensure!(options.program.exists(), "no {}: `make build` makes it", options.program.display());
     let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(&options.directory)?;
-    let report = measure(&options, scratch.path())?;
+    match options.subject {
+        None => {
+            let report = measure(&options, scratch.path())?;
+            show(&options, &report, report.is_good())
+        }
+        Some(Subject::Tags { serverless }) => {
+            let mut report = tags::measure(&options.program, options.seconds, &options.only, scratch.path())?;
+            if !serverless {
+                report.serve(&options.program, options.seconds, scratch.path())?;
+            }
+            show(&options, &report, report.is_good())
+        }
+    }
+}
+
+fn show<R: Serialize + Display>(options: &Options, report: &R, good: bool) -> anyhow::Result<ExitCode> {
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        println!("{}", serde_json::to_string_pretty(report)?);
     } else {
         println!("{report}");
     }
-    Ok(if report.is_good() || !options.check { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if good || !options.check { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn measure(options: &Options, scratch: &Path) -> anyhow::Result<Report> {

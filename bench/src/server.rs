@@ -86,6 +86,11 @@ impl Server {
         load::request(method, path, &self.token, body)
     }
 
+    /// Renders a request of the administrator with a body of this media type.
+    pub fn request_as(&self, method: &str, path: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
+        load::request_as(method, path, &self.token, media_type, body)
+    }
+
     /// Sends one request and wants `status`.
     ///
     /// # Errors

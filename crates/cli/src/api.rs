@@ -157,7 +157,17 @@ impl Api {
     /// # Errors
     /// As [`call`](Self::call).
     pub async fn list(&self, path: &str, member: &str) -> Result<Bytes, Failure> {
-        let first = self.get(&format!("{path}?limit={PAGE}")).await?;
+        self.pages(&format!("{BASE}{path}?"), member).await
+    }
+
+    /// As [`list`](Self::list), of a path from the server's root with the beginning of a query: `/tags/?` or
+    /// `/tags/?prefix=a&`.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn pages(&self, path: &str, member: &str) -> Result<Bytes, Failure> {
+        let get = async |page: String| self.call(Request::get(&format!("{path}{page}"))).await;
+        let first = get(format!("limit={PAGE}")).await?;
         let mut document: Value = first.json()?;
         let mut next = next_page(&document);
         if next.is_none() {
@@ -166,8 +176,7 @@ impl Api {
         }
         let mut items = take_items(&mut document, member)?;
         while let Some(after) = next {
-            let mut page: Value =
-                self.get(&format!("{path}?limit={PAGE}&after={}", escape(&after))).await?.json()?;
+            let mut page: Value = get(format!("limit={PAGE}&after={}", escape(&after))).await?.json()?;
             let more = take_items(&mut page, member)?;
             next = next_page(&page);
             if more.is_empty() && next.is_some() {

@@ -1,6 +1,11 @@
 //! The command line as types. The doc comments are the help texts.
 
-use std::ffi::OsString;
+mod authority;
+mod tag;
+
+pub use authority::{AuthorityCommand, Bundle, CreateAuthority, RevokeKey, RotateKey};
+pub use tag::{Check, Get, ListTags, Push, SeenLog, TagCommand, Voice, Words};
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -80,10 +85,13 @@ pub enum Command {
     Sign(Sign),
     /// Check the signature of a file.
     Verify(Verify),
-    /// Sign tag text files with local keys, and read them (as the program `stags`).
-    #[command(disable_help_flag = true)]
-    Tag(Tag),
-    /// Read and check the signing log.
+    /// Texts that authorities vouch for: sign and read them with local keys, or keep them on a server.
+    #[command(subcommand)]
+    Tag(TagCommand),
+    /// Who vouches for tags, and with which keys.
+    #[command(subcommand, alias = "authorities")]
+    Authority(AuthorityCommand),
+    /// Read and check the signing log, or with `--publication` the publication log.
     #[command(subcommand)]
     Log(LogCommand),
     /// Make, check and restore encrypted backups.
@@ -432,20 +440,15 @@ pub struct Verify {
     pub encoding: EncodingArg,
 }
 
-/// Arguments of `tag`, passed on as they are.
-#[derive(Debug, Args)]
-pub struct Tag {
-    /// `sign PRIVDIR FILE AUTHORITY…` or `payload PUBDIR FILE AUTHORITY…`.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub rest: Vec<OsString>,
-}
-
 /// Which log, and whose word for it.
 #[derive(Debug, Clone, Args)]
 pub struct WhichLog {
     /// The log, by the name of its node [default: that of the node that answers].
     #[arg(long, value_name = "NAME")]
     pub origin: Option<Name>,
+    /// The publication log: what was published, instead of what keys signed.
+    #[arg(long, conflicts_with = "origin")]
+    pub publication: bool,
     /// The log's verifier key, or a file with it [default: the one that the server names].
     #[arg(long, value_name = "VKEY")]
     pub key: Option<String>,
@@ -465,7 +468,7 @@ pub enum LogCommand {
         #[arg(required_unless_present = "request_id", conflicts_with = "request_id")]
         index: Option<u64>,
         /// Find the entry by the request that caused it.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", conflicts_with = "publication")]
         request_id: Option<RequestId>,
         /// Write the proof here and the entry to FILE.entry [default: the proof to standard output].
         #[arg(short, long, value_name = "FILE")]
@@ -546,11 +549,44 @@ pub struct Backup {
 /// Commands of `seal`.
 #[derive(Debug, Subcommand)]
 pub enum SealCommand {
-    /// Make a new seal key and wrap all keys with it. The server must be stopped. A passphrase stays the
-    /// same, with a new salt; the option is for one that is typed otherwise.
-    Rotate(Passphrase),
+    /// Make a new seal key and wrap all keys with it. The server must be stopped. Without options it stays of
+    /// its kind: a new file, or the same passphrase with a new salt.
+    #[command(after_help = "Examples:\n  \
+            countersign seal rotate                                            a new key of the same kind\n  \
+            countersign seal rotate --new-passphrase-file new.pass             another passphrase\n  \
+            countersign seal rotate --source credential --new-passphrase-file new.pass\n  \
+            countersign seal rotate --source file                              a key file from now on")]
+    Rotate(RotateSeal),
     /// Give a running server its passphrase again, after its key host was restarted.
     Unlock(Passphrase),
+}
+
+/// Options of `seal rotate`.
+#[derive(Debug, Clone, Args)]
+pub struct RotateSeal {
+    /// The present passphrase, if it is one that is typed otherwise.
+    #[command(flatten)]
+    pub passphrase: Passphrase,
+    /// Take the new passphrase from the first line of this file.
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// What `[seal] source` will say from the next start on [default: what it says now]. A new passphrase is
+    /// asked for unless it is in a file.
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<SealSourceArg>,
+}
+
+/// `[seal] source`, as in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SealSourceArg {
+    /// Random bytes in `host/seal.key`.
+    File,
+    /// A passphrase in a file.
+    PassphraseFile,
+    /// A passphrase that systemd gives as a credential.
+    Credential,
+    /// A passphrase that is typed at each start.
+    Prompt,
 }
 
 #[cfg(test)]
@@ -590,7 +626,28 @@ mod tests {
             "sign a --key release --detached",
             "verify a --signature a.sig --key k.pem --scheme rsa-pss-sha256 --encoding raw",
             "tag sign --json keys file alice",
+            "tag push app-1.0 notes.txt --authority builder --new-version",
+            "tag push app.jar --artifact app.jar --authority a --authority b --param JOB=nightly --param N=a=b",
+            "tag push app.jar --existing --artifact app.jar --authority qa",
+            "tag get app-1.0 --authority builder --version 2 -o f --state s",
+            "tag get app-1.0 --versions",
+            "tag check app.jar --authority builder --server https://x",
+            "tag list --prefix app",
+            "tag hide app-1.0",
+            "tag restore app-1.0",
+            "tag approve r1 --payload f",
+            "authority create builder --type rsa-3072 --threshold 2 --principal ana --detached",
+            "authority rotate builder --not-after 2027-01-01T00:00:00Z",
+            "authority register jenkins jenkins.pub",
+            "authority revoke builder --key k --reason r --from 2027-01-01T00:00:00Z",
+            "authority show builder --pem",
+            "authorities export pub",
+            "authority bundle --input b --sign-with root.key -o signed",
+            "authority bundle --publish b --root root.pub",
+            "authority bundle --print-root",
             "log head --origin node-1",
+            "log head --publication",
+            "log monitor --publication --state s --once",
             "log prove 17 -o p",
             "log prove --request-id r1",
             "log verify p --entry e --key n+01020304+AQ==",
@@ -598,6 +655,7 @@ mod tests {
             "log monitor --state s --interval 5 --once",
             "backup create f --passphrase-file p",
             "seal rotate",
+            "seal rotate --source passphrase-file --new-passphrase-file n --passphrase-file p",
             "seal unlock --passphrase-file p",
             "completions bash",
             "man --dir d",
@@ -621,10 +679,22 @@ mod tests {
             "sign a --key release --scheme md5",
             "log prove",
             "log prove 1 --request-id r",
+            "log prove --request-id r --publication",
+            "log head --publication --origin node-1",
             "log verify --entry e",
             "principal create ci",
             "token create ci --expires soon",
             "log monitor --state s --interval 0",
+            "tag push app f --digest sha256:00",
+            "tag push app --sha256 00",
+            "tag check --authority a",
+            "tag check f --digest sha256:00 --authority a",
+            "tag check f",
+            "tag approve r1",
+            "authority create builder --type ed25519",
+            "authority bundle --draft --print-root",
+            "authority bundle --root root.pub",
+            "authority revoke builder --key k --reason r --until 2027-01-01T00:00:00Z",
             "nosuch",
         ] {
             let error = parse(line).err().unwrap_or_else(|| panic!("{line} was understood"));
@@ -645,12 +715,12 @@ mod tests {
     }
 
     #[test]
-    fn arguments_of_tag_are_passed_on_as_they_are() {
-        let Command::Tag(tag) =
+    fn words_of_tag_payload_are_passed_on_as_they_are() {
+        let Command::Tag(TagCommand::Payload(words)) =
             parse("tag payload --at 2026-01-01T00:00:00Z -v keys -- file a").unwrap().command
         else {
             panic!("another command");
         };
-        assert_eq!(tag.rest.len(), 8, "{:?}", tag.rest);
+        assert_eq!(words.rest.len(), 7, "{:?}", words.rest);
     }
 }

@@ -38,12 +38,14 @@ pub struct Failure {
     pub document: Option<Bytes>,
 }
 
-/// An error document of the API (RFC 9457), as far as it is shown.
+/// An error document of the native API (RFC 9457) or of the tags API, as far as it is shown.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Problem {
     title: Option<String>,
     detail: Option<String>,
+    /// What the tags API has for a detail.
+    message: Option<String>,
     hint: Option<String>,
     request_id: Option<String>,
 }
@@ -78,6 +80,7 @@ impl Failure {
         let problem = problem.unwrap_or_default();
         let mut message = problem
             .detail
+            .or(problem.message)
             .or(problem.title)
             .unwrap_or_else(|| format!("the server answered {status} without saying why"));
         if let (true, Some(id)) = (status.is_server_error(), &problem.request_id) {
@@ -166,6 +169,13 @@ mod tests {
         assert_eq!(failure.message, "no key `release`");
         assert_eq!(failure.hint.as_deref(), Some("`key list` lists the keys"));
         assert_eq!(failure.document.as_deref(), Some(body.as_slice()));
+    }
+
+    #[test]
+    fn a_refusal_of_the_tags_api_is_shown_in_its_words() {
+        let body = br#"{"code":404,"error":"unknown-tag","message":"there is no tag app-1.0"}"#;
+        let failure = Failure::of_answer(StatusCode::NOT_FOUND, Bytes::from_static(body));
+        assert_eq!((failure.message.as_str(), failure.hint), ("there is no tag app-1.0", None));
     }
 
     #[test]

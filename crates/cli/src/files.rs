@@ -90,15 +90,25 @@ pub fn read_whole(path: &Path, limit: u64) -> Result<Bytes, Failure> {
 /// # Errors
 /// If it cannot be read.
 pub fn hash(path: &Path, alg: HashAlg) -> Result<Digest, Failure> {
+    measure(path, alg).map(|(digest, _)| digest)
+}
+
+/// As [`hash`], with the number of bytes that were hashed.
+///
+/// # Errors
+/// As [`hash`].
+pub fn measure(path: &Path, alg: HashAlg) -> Result<(Digest, u64), Failure> {
     let (mut file, length) = open(path)?;
     let bar = progress(path, length);
     let mut hasher = Hasher::new(alg);
+    let mut bytes = 0;
     let mut buffer = vec![0; 1 << 18];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => break,
             Ok(n) => {
                 hasher.update(&buffer[..n]);
+                bytes += n as u64;
                 bar.inc(n as u64);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -106,7 +116,7 @@ pub fn hash(path: &Path, alg: HashAlg) -> Result<Digest, Failure> {
         }
     }
     bar.finish_and_clear();
-    Ok(hasher.finish())
+    Ok((hasher.finish(), bytes))
 }
 
 fn progress(path: &Path, length: Option<u64>) -> ProgressBar {
@@ -236,7 +246,9 @@ mod tests {
         let path = directory.path().join("a");
         let bytes = vec![7; (1 << 18) + 5];
         fs::write(&path, &bytes).unwrap();
-        assert_eq!(hash(&path, HashAlg::Sha384).unwrap(), HashAlg::Sha384.digest(&bytes));
+        let digest = HashAlg::Sha384.digest(&bytes);
+        assert_eq!(hash(&path, HashAlg::Sha384).unwrap(), digest);
+        assert_eq!(measure(&path, HashAlg::Sha384).unwrap(), (digest, bytes.len() as u64));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! ```text
 //! args.rs       the command line as types
 //! commands/     a file for each family: requests in, text or the API's document out
+//! tag.rs        the two commands with the grammar of `stags`
+//! publication.rs  the publication log as a client sees it, and seen.rs what is remembered of it
 //! api.rs        the native API as a client sees it
 //! transport.rs  what carries a request: TLS, the control socket, or this process
 //! failure.rs    why it did not work, the hint, the exit code
@@ -19,7 +21,9 @@ mod context;
 mod failure;
 mod files;
 mod output;
+mod publication;
 mod secret;
+mod seen;
 mod tag;
 mod transport;
 
@@ -29,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, TagCommand, Words};
 use crate::context::Context;
 use crate::failure::{Failure, OrUnknown as _, Outcome};
 use crate::output::Output;
@@ -42,9 +46,9 @@ fn main() -> ExitCode {
     if program_name(&words) == "stags" {
         return tag::run("stags", words.get(1..).unwrap_or_default());
     }
-    // `tag` has the grammar of another program: its words are not for our parser.
-    if words.get(1).is_some_and(|word| word == "tag") {
-        return tag::run("countersign", &words[2..]);
+    // Two commands of `tag` have the grammar of another program: their words are not for our parser.
+    if let Some(words) = tag::words_of_stags(&words) {
+        return tag::run("countersign", &words);
     }
     let matches = Cli::command().get_matches_from(&words);
     let cli = match Cli::from_arg_matches(&matches) {
@@ -57,17 +61,19 @@ fn main() -> ExitCode {
         Err(failure) => return output.finish(Err(failure)),
     };
     match cli.command {
-        // These two start processes and threads as they need them.
+        // It starts processes and threads as it needs them.
         Command::Serve(options) => output.finish(commands::serve::run(&context, &options)),
-        Command::Tag(tag) => {
-            let mut rest = tag.rest;
-            if output.is_json() {
-                rest.insert(0, "--json".into());
-            }
-            tag::run("countersign", &rest)
-        }
+        // With options before `tag`, their words come through our parser after all.
+        Command::Tag(TagCommand::Sign(words)) => stags("sign", words, output),
+        Command::Tag(TagCommand::Payload(words)) => stags("payload", words, output),
         command => output.finish(run_async(&context, command)),
     }
+}
+
+fn stags(command: &str, words: Words, output: Output) -> ExitCode {
+    let json = output.is_json().then(|| "--json".into());
+    let words: Vec<OsString> = json.into_iter().chain([command.into()]).chain(words.rest).collect();
+    tag::run("countersign", &words)
 }
 
 fn run_async(context: &Context, command: Command) -> Result<Outcome, Failure> {

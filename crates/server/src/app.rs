@@ -19,7 +19,9 @@ use crate::auth::Peer;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::problem::{self, Problem};
+use crate::rate::Rates;
 use crate::surfaces;
+use crate::surfaces::appliance::authenticator::BalenaCloud;
 use crate::tasks::Tasks;
 
 /// What handlers share. Cheap to clone.
@@ -36,6 +38,10 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Work that goes on when its client has gone.
     pub tasks: Tasks,
+    /// How often each token writes tags.
+    pub tag_writes: Rates,
+    /// Who judges the appliance's keys; `None`: our own tokens.
+    pub balena_cloud: Option<BalenaCloud>,
     /// The API description, as JSON.
     pub openapi: OnceLock<bytes::Bytes>,
 }
@@ -45,6 +51,8 @@ impl App {
     pub fn new(ctx: Context, config: Config) -> Self {
         Self(Arc::new(Shared {
             ctx,
+            balena_cloud: BalenaCloud::of(&config.appliance()),
+            tag_writes: Rates::new(config.tags().writes_per_minute),
             config,
             metrics: Arc::new(Metrics::default()),
             tasks: Tasks::default(),
@@ -54,14 +62,14 @@ impl App {
 
     /// All routes, with the service around them.
     pub fn front(&self) -> Front {
-        let (router, openapi) = surfaces::routes().split_for_parts();
+        let (router, openapi) = surfaces::routes(&self.config).split_for_parts();
         let description = openapi.to_json().unwrap_or_default();
         let _ = self.openapi.set(description.into());
         let ctx = self.ctx.clone();
         let router = router.with_state(self.clone());
         let mut front = Front::new(router, Arc::clone(&self.metrics), move || ctx.request_id());
         if !self.config.native.enabled {
-            let others: Router<Self> = surfaces::routes_but_native().into();
+            let others: Router<Self> = surfaces::routes_but_native(&self.config).into();
             front.for_network = around(others.with_state(self.clone()));
         }
         front

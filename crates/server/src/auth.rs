@@ -52,7 +52,19 @@ pub fn caller(
 /// # Errors
 /// As [`caller`].
 pub fn caller_of(app: &App, headers: &HeaderMap, meta: &Meta, surface: Surface) -> Result<Caller, Problem> {
-    let shown = Shown::read(headers)?;
+    caller_showing(app, Shown::read(headers)?, meta, surface)
+}
+
+/// The caller who showed these credentials, or none.
+///
+/// # Errors
+/// `no-credentials` or `bad-credentials`.
+pub fn caller_showing(
+    app: &App,
+    shown: Option<Shown>,
+    meta: &Meta,
+    surface: Surface,
+) -> Result<Caller, Problem> {
     let presented = match &shown {
         Some(shown) => shown.presented(),
         None if meta.peer == Peer::Control => Presented::Control,
@@ -99,6 +111,22 @@ impl Shown {
         }
     }
 
+    /// Reads the credentials of a request to a surface that knows Bearer and Basic: `X-API-Key` is as if absent.
+    ///
+    /// # Errors
+    /// `invalid-request` for a header that stands twice.
+    pub fn bearer_or_basic(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        Ok(once(headers, &http::header::AUTHORIZATION)?.and_then(Self::from_authorization))
+    }
+
+    /// Reads the credentials of a request to a surface that knows `X-API-Key` only: `Authorization` is as if absent.
+    ///
+    /// # Errors
+    /// `invalid-request` for a header that stands twice.
+    pub fn api_key(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        Ok(once(headers, &API_KEY)?.map(|value| Self::from_text(value.as_bytes())))
+    }
+
     /// `None` for a scheme that is not ours.
     fn from_authorization(value: &http::HeaderValue) -> Option<Self> {
         let value = value.as_bytes();
@@ -128,7 +156,8 @@ impl Shown {
         }
     }
 
-    fn token(&self) -> &str {
+    /// The token, without a name before it.
+    pub fn token(&self) -> &str {
         match self {
             Self::Token(token) => token,
             Self::Named { text, colon } => &text[colon + 1..],

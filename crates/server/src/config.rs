@@ -13,6 +13,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use countersign_core::FilesConfig;
 use countersign_model::Name;
 use serde::Deserialize;
 
@@ -97,6 +98,13 @@ pub struct Storage {
 impl Default for Storage {
     fn default() -> Self {
         Self { database: "sqlite".into(), files: "directory".into() }
+    }
+}
+
+impl Storage {
+    /// Where published files are; `None`: in the data directory.
+    pub fn files(&self) -> Option<FilesConfig> {
+        (self.files != "directory").then(|| FilesConfig::S3(self.files.clone()))
     }
 }
 
@@ -381,11 +389,14 @@ pub struct Tags {
     pub root_forms: bool,
     /// Whether a tag signed by its own authority may be written without credentials.
     pub self_signed_writes: bool,
+    /// How often a token may write tags in a minute; all who write without credentials count as one.
+    /// Default 600.
+    pub writes_per_minute: u32,
 }
 
 impl Default for Tags {
     fn default() -> Self {
-        Self { enabled: true, root_forms: false, self_signed_writes: false }
+        Self { enabled: true, root_forms: false, self_signed_writes: false, writes_per_minute: 600 }
     }
 }
 
@@ -498,15 +509,23 @@ impl Config {
         Ok(config)
     }
 
+    /// The appliance surface, as it is configured or by default.
+    pub fn appliance(&self) -> Appliance {
+        self.appliance.clone().unwrap_or_default()
+    }
+
+    /// The tags surface, as it is configured or by default.
+    pub fn tags(&self) -> Tags {
+        self.tags.clone().unwrap_or_default()
+    }
+
     /// What an operator should know: a line each.
     pub fn warnings(&self) -> Vec<String> {
         let sections = [
             ("pkcs11", self.pkcs11.is_some()),
-            ("appliance", self.appliance.is_some()),
             ("collections", self.collections.is_some()),
             ("autograph", self.autograph.is_some()),
             ("tuf", self.tuf.is_some()),
-            ("tags", self.tags.is_some()),
             ("attestations", self.attestations.is_some()),
             ("console", self.console.is_some()),
         ];
@@ -579,6 +598,9 @@ impl Config {
 
     fn check_surfaces(&self) -> Result<(), ConfigError> {
         let bad = |key, why: &str| Err(ConfigError::Value { key, why: why.into() });
+        if self.tags.as_ref().is_some_and(|tags| !(1..=1_000_000).contains(&tags.writes_per_minute)) {
+            return bad("tags.writes_per_minute", "1 to 1 000 000");
+        }
         if let Some(appliance) = &self.appliance
             && (appliance.authenticator == ApplianceAuthenticator::BalenaCloud)
                 != appliance.fleet_id.is_some()
@@ -668,8 +690,8 @@ mod tests {
         let config = Config::parse(EXAMPLE).unwrap();
         assert_eq!(config.node.as_ref().map(Name::as_str), Some("a"));
         let warnings = config.warnings();
-        assert_eq!(warnings.len(), 5, "{warnings:?}");
-        assert!(warnings[0].contains("[appliance]"));
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert!(warnings[0].contains("[collections]"));
     }
 
     #[test]
@@ -706,6 +728,7 @@ mod tests {
                 "[[collections.resource]]\nsource = \"x\"\ndestination = \"/buckets/b\"",
                 "collections.resource",
             ),
+            ("[tags]\nwrites_per_minute = 0", "tags.writes_per_minute"),
             ("listen = \"here\"", "listen"),
         ] {
             let error = Config::parse(text).unwrap_err();

@@ -11,6 +11,7 @@
 //!
 //! A surface is a folder in [`surfaces`]; its handlers parse, make one call of `countersign-core`, render.
 
+pub mod accept;
 pub mod app;
 pub mod auth;
 pub mod body;
@@ -21,8 +22,11 @@ pub mod listener;
 pub mod metrics;
 mod patience;
 pub mod problem;
+pub mod rate;
+mod refusal;
 pub mod surfaces;
 pub mod tasks;
+pub mod tiled;
 pub mod tls;
 
 use std::io;
@@ -287,6 +291,7 @@ fn open_options(
 ) -> OpenOptions {
     let mut options = OpenOptions::new(data);
     options.database = Some(config.storage.database.clone());
+    options.files = config.storage.files();
     options.seal = match config.seal.source {
         config::SealSource::File => SealSource::File,
         config::SealSource::PassphraseFile => SealSource::PassphraseFile(

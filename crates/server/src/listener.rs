@@ -8,11 +8,12 @@ use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use countersign_core::Code;
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,7 +26,7 @@ use crate::app::Front;
 use crate::auth::Peer;
 use crate::body::SILENCE;
 use crate::patience::Patience;
-use crate::problem::Problem;
+use crate::refusal::{self, Unasked};
 use crate::tls::Certificate;
 
 /// The longest head of a request, in bytes. The number of its headers is at most 100 (hyper's own limit).
@@ -151,7 +152,10 @@ where
 {
     let Serving { front, mut stop, alive } = serving;
     let answering = front.clone();
+    let asked = Arc::new(AtomicBool::new(false));
+    let stream = Unasked::new(Patience::new(stream, SILENCE), Arc::clone(&asked));
     let service = service_fn(move |request: http::Request<Incoming>| -> Answering {
+        asked.store(true, Ordering::Relaxed);
         let front = answering.clone();
         Box::pin(async move { Ok(front.answer(request.map(Body::new), peer).await) })
     });
@@ -159,7 +163,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(SILENCE)
         .max_header_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(Patience::new(stream, SILENCE)), service);
+        .serve_connection(TokioIo::new(stream), service);
 
     let mut stopping = false;
     let ended = loop {
@@ -174,10 +178,14 @@ where
     };
 
     let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner();
+    let (mut stream, mut refused) = parts.io.into_inner().into_parts();
     // A head that stopped half way. A connection that was only idle is closed without a word.
     if ended.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
-        let _ = tokio::time::timeout(LINGER, stream.write_all(&request_timeout(&front))).await;
+        refused = Some(StatusCode::REQUEST_TIMEOUT);
+    }
+    if let Some(status) = refused {
+        let answer = refusal::answer(status, &refusal::problem_of(status), &front.new_request_id());
+        let _ = tokio::time::timeout(LINGER, stream.write_all(&answer)).await;
     }
     let _ = tokio::time::timeout(LINGER, linger(&mut stream)).await;
     drop(alive);
@@ -192,17 +200,4 @@ async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     if stream.shutdown().await.is_ok() {
         while matches!(stream.read(&mut ignored).await, Ok(count) if count > 0) {}
     }
-}
-
-/// The answer to a request whose head never ended, as bytes: the HTTP library closes without any.
-fn request_timeout(front: &Front) -> Vec<u8> {
-    let request_id = front.new_request_id();
-    let problem = Problem::new(Code::RequestTimeout, "the head of the request came too slowly");
-    let body = serde_json::to_string(&problem.document(&request_id)).unwrap_or_default();
-    format!(
-        "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\n\
-         countersign-request-id: {request_id}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
 }

@@ -21,7 +21,18 @@ pub struct Metrics {
     duration: Histogram,
     signatures: Family<Signed, Counter>,
     log_entries: Gauge<u64, AtomicU64>,
+    publication_entries: Gauge<u64, AtomicU64>,
+    publication_stopped: Gauge,
     ready: Gauge,
+}
+
+/// How the publication log is.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication {
+    /// Entries that its newest checkpoint covers.
+    pub entries: u64,
+    /// Whether it had to stop.
+    pub stopped: bool,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -85,9 +96,30 @@ impl Default for Metrics {
             "Entries that this node's log is known to have",
             log_entries.clone(),
         );
+        let publication_entries = Gauge::default();
+        registry.register(
+            "publication_log_entries",
+            "Entries that the newest checkpoint of the publication log covers",
+            publication_entries.clone(),
+        );
+        let publication_stopped = Gauge::default();
+        registry.register(
+            "publication_log_stopped",
+            "1 if the publication log had to stop",
+            publication_stopped.clone(),
+        );
         let ready = Gauge::default();
         registry.register("ready", "1 if the server can do its work", ready.clone());
-        Self { registry, requests, duration, signatures, log_entries, ready }
+        Self {
+            registry,
+            requests,
+            duration,
+            signatures,
+            log_entries,
+            publication_entries,
+            publication_stopped,
+            ready,
+        }
     }
 }
 
@@ -106,8 +138,10 @@ impl Metrics {
     }
 
     /// The text form, with the state as it is now.
-    pub fn encode(&self, ready: bool, log_entries: Option<u64>) -> String {
+    pub fn encode(&self, ready: bool, log_entries: Option<u64>, publication: Publication) -> String {
         self.ready.set(i64::from(ready));
+        self.publication_entries.set(publication.entries);
+        self.publication_stopped.set(i64::from(publication.stopped));
         if let Some(entries) = log_entries {
             self.log_entries.inner().fetch_max(entries, std::sync::atomic::Ordering::Relaxed);
         }
@@ -142,12 +176,14 @@ mod tests {
         metrics.answered(&http::Method::GET, None, 404, Duration::from_millis(2));
         metrics.answered(&"BREW".parse().unwrap(), None, 405, Duration::ZERO);
         metrics.signed(Scheme::Ed25519, 6);
-        let text = metrics.encode(true, Some(3));
+        let text = metrics.encode(true, Some(3), Publication { entries: 5, stopped: true });
         for line in [
             r#"countersign_http_requests_total{method="GET",route="none",status="404"} 1"#,
             r#"countersign_http_requests_total{method="other",route="none",status="405"} 1"#,
             r#"countersign_signatures_total{scheme="ed25519"} 1"#,
             "countersign_log_entries 7",
+            "countersign_publication_log_entries 5",
+            "countersign_publication_log_stopped 1",
             "countersign_ready 1",
         ] {
             assert!(text.contains(line), "{line}\n{text}");

@@ -75,6 +75,21 @@ impl Problem {
         self.code
     }
 
+    /// What it says.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Seconds after which a retry may help; `None` if it cannot.
+    pub fn seconds_to_retry(&self) -> Option<u32> {
+        self.retry_after
+    }
+
+    /// Whether the connection is closed after the answer.
+    pub fn closes(&self) -> bool {
+        self.close
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         status(self.code)
@@ -126,6 +141,14 @@ pub struct Document<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     member: Option<&'a str>,
+}
+
+impl Document<'_> {
+    /// With a status that the code has not by itself: what the HTTP library refuses has more of them.
+    #[must_use]
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status: status.as_u16(), ..self }
+    }
 }
 
 impl IntoResponse for Problem {
@@ -224,7 +247,7 @@ fn title(code: Code) -> &'static str {
         Code::Conflict => "The state has changed",
         Code::KeyRevoked => "The key is revoked",
         Code::KeyRetired => "The key is retired",
-        Code::TooLarge => "The body is too large",
+        Code::TooLarge => "The request is too large",
         Code::UnsupportedMediaType => "The content type is not supported",
         Code::RateLimited => "Too many requests",
         Code::SchemeMismatch => "The scheme does not fit",

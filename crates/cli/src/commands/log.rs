@@ -1,4 +1,5 @@
-//! `log`: reads a signing log through its public files alone, and believes nothing that it did not check.
+//! `log`: reads a signing log or the publication log through its public files alone, and believes nothing that
+//! it did not check.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ pub async fn run(context: &Context, command: LogCommand) -> Result<Outcome, Fail
 async fn head(context: &Context, which: &WhichLog) -> Result<Outcome, Failure> {
     let api = context.api().await?;
     let (origin, key) = choose(context, &api, which).await?;
-    let (_, checkpoint) = LogReader::new(&api, &origin).checkpoint(&key).await?;
+    let (_, checkpoint) = LogReader::of(&api, &origin, which).checkpoint(&key).await?;
     let Head { size, root } = checkpoint.head;
     let document =
         json!({ "origin": origin, "size": size, "root": root.to_string(), "public_key": key.to_string() });
@@ -62,6 +63,12 @@ async fn choose(context: &Context, api: &Api, which: &WhichLog) -> Result<(Strin
         let origin = which.origin.as_ref().map_or_else(|| key.name().to_string(), ToString::to_string);
         return Ok((origin, key));
     }
+    if which.publication {
+        let answer = api.send(Request::get(&format!("{PUBLICATION}/key"))).await?.good()?;
+        let key = parse_key(String::from_utf8_lossy(&answer.body).trim_end())?;
+        context.out.say(KEY_OF_SERVER);
+        return Ok((key.name().to_string(), key));
+    }
     let (origin, key) = match &which.origin {
         None => {
             let log = api.service().await?.log;
@@ -78,9 +85,15 @@ async fn choose(context: &Context, api: &Api, which: &WhichLog) -> Result<(Strin
             (origin.to_string(), key.to_owned())
         }
     };
-    context.out.say("the log's key is taken from the server; give `--key VKEY` to rely on your own copy");
+    context.out.say(KEY_OF_SERVER);
     Ok((origin, parse_key(&key)?))
 }
+
+const KEY_OF_SERVER: &str =
+    "the log's key is taken from the server; give `--key VKEY` to rely on your own copy";
+
+/// Where a server has its publication log.
+const PUBLICATION: &str = "/tags/log";
 
 /// A verifier key, or a file with it.
 fn given_key(given: &str) -> Result<VerifierKey, Failure> {
@@ -105,12 +118,22 @@ pub fn parse_key(text: &str) -> Result<VerifierKey, Failure> {
 pub struct LogReader<'a> {
     api: &'a Api,
     origin: &'a str,
+    publication: bool,
 }
 
 impl<'a> LogReader<'a> {
-    /// The log that the server keeps under `origin`.
+    /// The signing log that the server keeps under `origin`.
     pub fn new(api: &'a Api, origin: &'a str) -> Self {
-        Self { api, origin }
+        Self { api, origin, publication: false }
+    }
+
+    /// The log that is meant.
+    fn of(api: &'a Api, origin: &'a str, which: &WhichLog) -> Self {
+        Self { publication: which.publication, ..Self::new(api, origin) }
+    }
+
+    fn leaf(&self, entry: &[u8]) -> Hash {
+        leaf(entry, self.publication)
     }
 
     /// The newest checkpoint, checked against the log's key, and the note it came in.
@@ -168,7 +191,10 @@ impl<'a> LogReader<'a> {
 
     /// A file of the log; `None` if it is not there.
     async fn fetch(&self, path: &str) -> Result<Option<bytes::Bytes>, Failure> {
-        let path = format!("/log/{}/{path}", escape(self.origin));
+        let path = match self.publication {
+            true => format!("{PUBLICATION}/{path}"),
+            false => format!("/log/{}/{path}", escape(self.origin)),
+        };
         let answer = self.api.send(Request::get(&path)).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
@@ -188,15 +214,25 @@ impl<'a> LogReader<'a> {
         let entry = entry.ok_or_else(|| Failure::refused(format!("the log does not serve entry {index}")))?;
         let proof = LogProof { extra: None, index, hashes, checkpoint: note };
         // What is handed out verifies: a log that lies is found out here.
-        proof.verify(&entry, key).map_err(|error| untrue(&error, error.hint()))?;
-        Ok(Proven { entry, proof })
+        proof.verify_leaf(self.leaf(&entry), key).map_err(|error| untrue(&error, error.hint()))?;
+        Ok(Proven { leaf: self.leaf(&entry), entry, proof })
     }
+}
+
+/// The hash of an entry. In the publication log one that was masked is served as its hash: whether that is
+/// true, the root that is signed says.
+fn leaf(entry: &[u8], publication: bool) -> Hash {
+    let masked = entry.strip_prefix(b"masked:").filter(|_| publication);
+    let hash = masked.and_then(|hex| std::str::from_utf8(hex).ok()?.parse().ok());
+    hash.unwrap_or_else(|| Hash::leaf(entry))
 }
 
 /// An entry and the proof that it is in the log.
 pub struct Proven {
-    /// The leaf: one line of canonical JSON.
+    /// The entry: one line of canonical JSON, or `masked:` and its hash.
     pub entry: Vec<u8>,
+    /// Its hash.
+    pub leaf: Hash,
     /// The proof.
     pub proof: LogProof,
 }
@@ -231,7 +267,7 @@ async fn prove(
         (None, Some(id)) => find(context, &api, &origin, id).await?,
         (None, None) => return Err(Failure::unknown("give the number of an entry, or `--request-id ID`")),
     };
-    let proven = LogReader::new(&api, &origin).prove(&key, index).await?;
+    let proven = LogReader::of(&api, &origin, which).prove(&key, index).await?;
     let text = proven.proof.to_string();
     match output {
         Some(path) => {
@@ -257,10 +293,12 @@ async fn prove(
 
 /// As `GET /countersign/v1/log/ORIGIN/INDEX` gives it.
 fn proof_document(proven: &Proven, text: &str) -> Result<Value, Failure> {
-    let entry = strict_json::parse(&proven.entry)
-        .map_err(|error| Failure::refused(format!("the entry is not JSON: {error}")))?;
-    let leaf = Hash::leaf(&proven.entry).to_string();
-    Ok(json!({ "index": proven.proof.index, "entry": entry, "leaf": leaf, "proof": text }))
+    let entry = match strict_json::parse(&proven.entry) {
+        Ok(entry) => entry,
+        Err(_) if proven.entry.starts_with(b"masked:") => String::from_utf8_lossy(&proven.entry).into(),
+        Err(error) => return Err(Failure::refused(format!("the entry is not JSON: {error}"))),
+    };
+    Ok(json!({ "index": proven.proof.index, "entry": entry, "leaf": proven.leaf.to_string(), "proof": text }))
 }
 
 fn entry_beside(proof: &Path) -> PathBuf {
@@ -272,6 +310,7 @@ async fn find(context: &Context, api: &Api, origin: &str, id: &RequestId) -> Res
     #[derive(Deserialize)]
     struct Found {
         entries: Vec<Place>,
+        next: Option<String>,
     }
     #[derive(Deserialize)]
     struct Place {
@@ -279,17 +318,25 @@ async fn find(context: &Context, api: &Api, origin: &str, id: &RequestId) -> Res
         index: u64,
     }
 
-    let found: Found = api.get(&format!("/log?request_id={}", escape(id.as_str()))).await?.json()?;
-    let mut here = found.entries.iter().filter(|place| place.origin == origin).map(|place| place.index);
-    let first = here.next().ok_or_else(|| {
-        Failure::refused(format!("no entry of request `{id}` in log `{origin}`"))
-            .hint("nothing was signed for it")
-    })?;
-    let more: Vec<String> = here.map(|index| index.to_string()).collect();
-    if !more.is_empty() {
-        context.out.say(&format!("the request made more than one entry; also: {}", more.join(", ")));
+    let all = format!("/log?request_id={}", escape(id.as_str()));
+    let mut path = all.clone();
+    loop {
+        let found: Found = api.get(&path).await?.json()?;
+        let mut here = found.entries.iter().filter(|place| place.origin == origin).map(|place| place.index);
+        if let Some(first) = here.next() {
+            let more: Vec<String> = here.map(|index| index.to_string()).collect();
+            if !more.is_empty() {
+                context.out.say(&format!("the request made more than one entry; also: {}", more.join(", ")));
+            }
+            return Ok(first);
+        }
+        // A long log is searched in pieces, from its newest entry back.
+        let next = found.next.ok_or_else(|| {
+            Failure::refused(format!("no entry of request `{id}` in log `{origin}`"))
+                .hint("nothing was signed for it")
+        })?;
+        path = format!("{all}&after={}", escape(&next));
     }
-    Ok(first)
 }
 
 async fn verify_proof(
@@ -308,8 +355,8 @@ async fn verify_proof(
     let (text, entry) = (files::read_small(path)?, files::read_small(&entry)?);
     let checked = LogProof::parse(&text).and_then(|proof| {
         // An editor's line end is not part of the entry.
-        let leaf = entry.strip_suffix(b"\n").unwrap_or(&entry);
-        proof.verify(leaf, &key).map(|checkpoint| (proof.index, checkpoint))
+        let entry = entry.strip_suffix(b"\n").unwrap_or(&entry);
+        proof.verify_leaf(leaf(entry, which.publication), &key).map(|checkpoint| (proof.index, checkpoint))
     });
     match checked {
         Ok((index, checkpoint)) => {
@@ -333,13 +380,13 @@ async fn verify_proof(
 async fn verify_whole(context: &Context, which: &WhichLog) -> Result<Outcome, Failure> {
     let api = context.api().await?;
     let (origin, key) = choose(context, &api, which).await?;
-    let reader = LogReader::new(&api, &origin);
+    let reader = LogReader::of(&api, &origin, which);
     let (_, checkpoint) = reader.checkpoint(&key).await?;
     let want = checkpoint.head;
     let mut tree = Tree::new();
     while tree.size() < want.size {
         for entry in reader.entries(tree.size(), want.size).await? {
-            for tile in tree.append(Hash::leaf(&entry)) {
+            for tile in tree.append(reader.leaf(&entry)) {
                 same_tile(&reader, tile.id, &tile.data, want.size).await?;
             }
         }
@@ -395,7 +442,7 @@ async fn monitor(
     let api = context.api().await?;
     let (origin, key, mut seen) = begin(context, &api, state, which).await?;
     loop {
-        match look(context, &LogReader::new(&api, &origin), &key, seen, state).await {
+        match look(context, &LogReader::of(&api, &origin, which), &key, seen, state).await {
             Ok(now) => seen = now,
             // What the log says is wrong: the end. That nobody answered may pass.
             Err(failure) if once || failure.kind == Kind::Refused => return Err(failure),
@@ -456,7 +503,7 @@ async fn look(
     let mut leaves = Vec::new();
     while tree.size() < now.size {
         for entry in reader.entries(tree.size(), now.size).await? {
-            let leaf = Hash::leaf(&entry);
+            let leaf = reader.leaf(&entry);
             leaves.push(leaf);
             // Full tiles are the log's business; only the root counts here.
             let _ = tree.append(leaf);
@@ -493,7 +540,7 @@ async fn print_entries(
     let mut leaves = leaves.iter();
     while index < size {
         for entry in reader.entries(index, size).await? {
-            if leaves.next() != Some(&Hash::leaf(&entry)) {
+            if leaves.next() != Some(&reader.leaf(&entry)) {
                 return Err(Failure::refused(format!("the log serves two different entries {index}")));
             }
             context.out.line(&entry_line(index, &entry))?;

@@ -1,5 +1,6 @@
 //! A file for each family of commands: requests in, text or the API's document out.
 
+pub mod authority;
 pub mod backup;
 pub mod demo;
 pub mod doctor;
@@ -11,6 +12,7 @@ pub mod principal;
 pub mod seal;
 pub mod serve;
 pub mod sign;
+pub mod tag;
 pub mod token;
 pub mod verify;
 
@@ -32,12 +34,14 @@ pub async fn run(context: &Context, command: Command) -> Result<Outcome, Failure
         Command::Policy(command) => policy::run(context, command).await,
         Command::Sign(options) => sign::run(context, &options).await,
         Command::Verify(options) => verify::run(context, &options).await,
+        Command::Tag(command) => tag::run(context, command).await,
+        Command::Authority(command) => authority::run(context, command).await,
         Command::Log(command) => log::run(context, command).await,
         Command::Backup(command) => backup::run(context, command).await,
         Command::Seal(command) => seal::run(context, command).await,
         Command::Completions { shell } => manual::completions(context, shell),
         Command::Man { dir } => manual::man(context, dir.as_deref()),
         // Dispatched before the runtime starts.
-        Command::Serve(_) | Command::Tag(_) => Ok(Outcome::Done),
+        Command::Serve(_) => Ok(Outcome::Done),
     }
 }

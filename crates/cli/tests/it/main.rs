@@ -6,5 +6,8 @@ mod faults;
 mod native;
 mod openssl;
 mod operations;
+mod publication;
 mod server;
 mod tag;
+mod tag_service;
+mod tags;

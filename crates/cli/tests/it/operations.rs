@@ -278,6 +278,41 @@ async fn the_seal_key_is_rotated_with_the_server_stopped() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_seal_is_changed_to_a_passphrase_to_another_one_and_back_to_a_file() {
+    for engine in Engine::ALL {
+        let place = Place::on(engine).await;
+        let base = std::fs::read_to_string(place.path("data/countersign.toml")).unwrap();
+        let configure = |seal: &str| place.write("data/countersign.toml", &format!("{base}[seal]\n{seal}\n"));
+        place.write("new", "another sentence\n");
+        Server::start(&place.data()).stop();
+        place.make_key("release", "p256");
+
+        let (code, _, error) = place.run("seal rotate --new-passphrase-file @new");
+        assert_eq!((code, error.contains("hint: say where")), (2, true), "{error}");
+        let (code, _, error) = place.run("seal rotate --source prompt --new-passphrase-file @pass");
+        assert_eq!(code, 0, "{error}");
+        assert!(error.contains("before the next start: set `source = \"prompt\"`"), "{error}");
+        let (code, _, error) = place.run("key list");
+        assert_eq!((code, error.contains("sealed with a passphrase")), (2, true), "{error}");
+        configure("source = \"prompt\"");
+
+        let changed = place.json(&format!("seal rotate {PASS} --new-passphrase-file @new"));
+        assert_eq!((&changed["rotated"], &changed["source"]), (&json!(true), &json!("prompt")));
+        let (code, _, _) = place.run(&format!("seal rotate {PASS}"));
+        assert_eq!(code, 2, "the old passphrase opens nothing any more");
+
+        let (code, _, error) = place.run("seal rotate --passphrase-file @new --source file");
+        assert_eq!(code, 0, "{error}");
+        assert!(!place.path("data/host/seal.key.next").exists());
+        configure("");
+        let server = Server::start(&place.data());
+        wait_for(&server, "200");
+        place.sign("data", "release");
+        server.stop();
+    }
+}
+
 #[test]
 fn a_server_without_its_passphrase_waits_to_be_unlocked_also_after_its_key_host_died() {
     let place = Place::new("[seal]\nsource = \"prompt\"\n");

@@ -8,14 +8,14 @@ use countersign_core::pipeline::authorise;
 use countersign_core::{Code, log as core};
 use countersign_model::{Action, Name, Resource, Surface};
 use countersign_tlog::tile::Resource as LogPath;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::{App, Meta};
 use crate::auth;
 use crate::call::name;
 use crate::problem::Problem;
+use crate::tiled::{self, Audience, Lasts};
 
 /// The surface's routes.
 pub fn routes() -> OpenApiRouter<App> {
@@ -39,28 +39,14 @@ async fn read(
     if let Some(caller) = &caller {
         authorise(&app.ctx, caller, Action::LogRead, &Resource::log(origin.as_str()))?;
     }
-    let path: LogPath = path
-        .parse()
-        .map_err(|error: countersign_tlog::tile::BadPath| no_such(&error.to_string()).hint(error.hint()))?;
-
-    let (kind, cache, body) = match path {
+    let path = tiled::resource(&path).map_err(|error| no_such(&error.to_string()).hint(error.hint()))?;
+    let audience = if caller.is_none() { Audience::Public } else { Audience::Private };
+    let (body, lasts) = match path {
         // What was answered before is covered: the checkpoint is never an old one.
-        LogPath::Checkpoint => {
-            ("text/plain; charset=utf-8", "no-cache", core::checkpoint(&app.ctx, &origin).await?.into_bytes())
-        }
-        LogPath::Tile(_) | LogPath::Entries(_) => {
-            let cache = if caller.is_none() {
-                "public, max-age=31536000, immutable"
-            } else {
-                "private, max-age=31536000, immutable"
-            };
-            ("application/octet-stream", cache, core::tile(&app.ctx, &origin, path).await?)
-        }
+        LogPath::Checkpoint => (core::checkpoint(&app.ctx, &origin).await?.into_bytes(), Lasts::No),
+        LogPath::Tile(_) | LogPath::Entries(_) => (core::tile(&app.ctx, &origin, path).await?, Lasts::Always),
     };
-    let mut response = Response::new(body.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
-    Ok(response)
+    Ok(tiled::answer(tiled::kind(&path), body, audience, lasts))
 }
 
 /// The newest checkpoint of a log, as a signed note.

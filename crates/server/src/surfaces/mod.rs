@@ -5,22 +5,52 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::config::Config;
 
+pub mod appliance;
 pub mod log;
 pub mod native;
 pub mod process;
+pub mod publication;
+pub mod tags;
 
 /// All routes, and their description.
-pub fn routes() -> OpenApiRouter<App> {
+pub fn routes(config: &Config) -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(process::routes())
         .merge(native::routes())
         .merge(log::routes())
+        .merge(publication::routes("/tags/log"))
+        .merge(of_appliance(config))
+        .merge(of_tags(config))
 }
 
 /// The routes that are left where the native surface is switched off.
-pub fn routes_but_native() -> OpenApiRouter<App> {
-    OpenApiRouter::default().merge(process::routes()).merge(log::routes())
+pub fn routes_but_native(config: &Config) -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .merge(process::routes())
+        .merge(log::routes())
+        .merge(publication::routes("/tags/log"))
+        .merge(of_appliance(config))
+        .merge(of_tags(config))
+}
+
+/// The routes of the appliance, if it is switched on.
+fn of_appliance(config: &Config) -> OpenApiRouter<App> {
+    if config.appliance().enabled { appliance::routes() } else { OpenApiRouter::default() }
+}
+
+/// The routes of the tags surface that are switched on.
+fn of_tags(config: &Config) -> OpenApiRouter<App> {
+    let tags = config.tags();
+    let mut routes = OpenApiRouter::default();
+    if tags.enabled {
+        routes = routes.merge(tags::routes());
+        if tags.root_forms {
+            routes = routes.merge(tags::root_routes());
+        }
+    }
+    routes
 }
 
 /// What the description says beside the routes.

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use countersign_core::pipeline::authorise;
+use countersign_core::publication;
 use countersign_model::{Action, Resource, Surface};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
@@ -15,6 +16,7 @@ use utoipa_axum::routes;
 
 use crate::app::{App, Meta};
 use crate::auth;
+use crate::metrics::Publication;
 use crate::problem::Problem;
 
 /// The surface's routes.
@@ -85,7 +87,8 @@ pub async fn metrics(
     }
     let ready = app.ctx.not_ready().await.is_empty();
     let head = app.ctx.store().log_head(app.ctx.node().as_str()).await.ok().flatten();
-    let text = app.metrics.encode(ready, head.map(|head| head.size));
+    let (entries, stopped) = (publication::size(&app.ctx), publication::halt(&app.ctx).is_some());
+    let text = app.metrics.encode(ready, head.map(|head| head.size), Publication { entries, stopped });
     Ok(answer(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text))
 }
 

@@ -97,7 +97,36 @@ async fn a_head_with_too_much_in_it_is_refused() {
     for headers in [many, long] {
         let answer = exchange(&server, &format!("GET /peer HTTP/1.1\r\nHost: x\r\n{headers}\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 431 "), "{}", &answer[..answer.len().min(200)]);
+        assert!(answer.contains(r#""type":"urn:countersign:problem:too-large""#), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn what_is_no_request_gets_a_problem_document_too() {
+    let server = serve(None, 8).await;
+    for (request, status) in [
+        ("NONSENSE\r\n\r\n".to_owned(), 400),
+        ("GET /pe er HTTP/1.1\r\nHost: x\r\n\r\n".into(), 400),
+        ("GET /peer HTTP/1.1\r\nHost x\r\n\r\n".into(), 400),
+        ("POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}".into(), 400),
+        (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(65_000)), 404),
+    ] {
+        let request = request.replace("Host: x", "Host: x\r\nConnection: close");
+        let answer = exchange(&server, &request).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(head.contains("content-type: application/problem+json"), "{answer}");
+        assert!(head.contains("countersign-request-id: made"), "{answer}");
+        let document: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            (&document["status"], &document["request_id"]),
+            (&status.into(), &"made".into()),
+            "{body}"
+        );
+    }
+    // Behind a request on the same connection the library's own answer stands.
+    let both = exchange(&server, "GET /peer HTTP/1.1\r\nHost: x\r\n\r\nNONSENSE\r\n\r\n").await;
+    assert!(both.starts_with("HTTP/1.1 200 ") && both.contains("HTTP/1.1 400 Bad Request"), "{both}");
 }
 
 #[tokio::test]

@@ -48,6 +48,16 @@ async fn an_answered_entry_is_covered_by_the_next_checkpoint_and_proved_offline(
     let found = format!("/countersign/v1/log?request_id={}", signed.request_id);
     let found = house.ask("GET", &found).send().await.expect(200);
     assert_eq!(found["entries"][0]["index"], signed.log.index);
+    assert_eq!(found["next"], serde_json::Value::Null, "all entries were searched");
+    let path = |after: &str| format!("/countersign/v1/log?request_id={}&after={after}", signed.request_id);
+    let before = house.ask("GET", &path(&format!("{origin}/{}", signed.log.index))).send().await.expect(200);
+    assert_eq!(before, serde_json::json!({"entries": [], "next": null}), "it is not before itself");
+    let behind =
+        house.ask("GET", &path(&format!("{origin}/{}", signed.log.index + 1))).send().await.expect(200);
+    assert_eq!(behind["entries"][0]["index"], signed.log.index);
+    for path in [path("nosuch/1"), path(&origin), "/countersign/v1/log?after=a/1".to_owned()] {
+        house.ask("GET", &path).send().await.refused(400, "invalid-request");
+    }
     house.close().await;
 }
 

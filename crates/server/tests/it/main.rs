@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on should say where")]
 
+mod appliance;
+mod authorities;
 mod connection;
 mod idempotency;
 mod log;
 mod native;
 mod process;
+mod publication;
 mod serve;
 mod shape;
 mod signing;
 mod support;
+mod tags;

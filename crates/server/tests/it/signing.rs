@@ -88,6 +88,17 @@ async fn the_bare_signature_is_given_to_who_accepts_octets() {
     let raw = house.ask("POST", "/countersign/v1/keys/k/sign").header("accept", "application/octet-stream");
     let raw = raw.json(json!({"message": "", "encoding": "raw"})).send().await;
     assert_eq!(raw.body.len(), 64);
+    for (accept, wanted) in [
+        ("application/octet-stream;q=0", "application/json"),
+        ("application/octet-stream;q=0.5, application/json", "application/json"),
+        ("application/octet-stream, application/json;q=0.9", "application/octet-stream"),
+        ("application/octet-stream, */*;q=0.1", "application/octet-stream"),
+        ("*/*", "application/json"),
+    ] {
+        let ask = house.ask("POST", "/countersign/v1/keys/k/sign").header("accept", accept);
+        let answer = ask.json(json!({"message": ""})).send().await;
+        assert_eq!(answer.header("content-type"), wanted, "{accept}");
+    }
     house.close().await;
 }
 
@@ -105,6 +116,10 @@ async fn a_content_that_cannot_be_signed_is_refused_with_its_reason() {
         ("p", json!({"message": "!"}), 400, "invalid-request"),
         ("p", json!({"message": "", "scheme": "rot13"}), 400, "invalid-request"),
         ("p", json!({"message": "", "encoding": "hex"}), 400, "invalid-request"),
+        ("e", json!({"message": "", "encoding": "der"}), 400, "invalid-request"),
+        ("r", json!({"message": "", "encoding": "raw"}), 400, "invalid-request"),
+        ("none", json!({"message": "", "scheme": "ed25519", "encoding": "raw"}), 400, "invalid-request"),
+        ("none", json!({"message": "", "encoding": "raw"}), 404, "unknown-key"),
         ("p", json!({"message": "", "subject": "x".repeat(257)}), 400, "invalid-request"),
         ("p", json!({"digest": "md5:00"}), 400, "invalid-request"),
         ("p", json!({"digest": "sha256:00"}), 422, "digest-length"),
@@ -122,6 +137,11 @@ async fn a_content_that_cannot_be_signed_is_refused_with_its_reason() {
     let path = "/countersign/v1/keys/p/sign?message=eA%3D%3D";
     let both = house.ask("POST", path).body("application/octet-stream", "x").send().await;
     both.refused(400, "ambiguous-input");
+    let one_form = house.ask("POST", "/countersign/v1/keys/e/sign?encoding=raw");
+    one_form.body("application/octet-stream", "x").send().await.refused(400, "invalid-request");
+    let question =
+        json!({"key": "e", "scheme": "ed25519", "message": "", "signature": "", "encoding": "raw"});
+    house.ask("POST", "/countersign/v1/verify").json(question).send().await.refused(400, "invalid-request");
     let misplaced = house.ask("POST", "/countersign/v1/keys/p/sign?scheme=ecdsa-sha256");
     misplaced.json(json!({"message": ""})).send().await.refused(400, "invalid-request");
     house.close().await;

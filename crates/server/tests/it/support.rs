@@ -10,6 +10,7 @@ use countersign_core::{SealSource, Secret};
 use countersign_server::app::{App, Front};
 use countersign_server::auth::Peer;
 use countersign_server::config::Config;
+use countersign_testkit::postgres::Database;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ pub struct House {
     pub front: Front,
     pub admin: String,
     _dir: Option<tempfile::TempDir>,
+    _database: Option<Database>,
 }
 
 impl House {
@@ -37,14 +39,29 @@ impl House {
     /// Over a directory that outlives it.
     pub async fn over(data: &Path, config: &str, seal: SealSource, passphrase: Option<Secret>) -> Self {
         let mut options = OpenOptions::new(data);
-        options.program = key_host();
         options.seal = seal;
         options.passphrase = passphrase;
+        Self::opened(options, config).await
+    }
+
+    /// One on SQLite and one on PostgreSQL.
+    pub async fn on_both(config: &str) -> [Self; 2] {
+        let database = Database::create().await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = OpenOptions::new(dir.path());
+        options.database = Some(database.url.clone());
+        let house = Self::opened(options, config).await;
+        [Self::with(config).await, Self { _dir: Some(dir), _database: Some(database), ..house }]
+    }
+
+    async fn opened(mut options: OpenOptions, config: &str) -> Self {
+        options.program = key_host();
+        let data = options.data.clone();
         let ctx = startup::open(options).await.unwrap();
         let app = App::new(ctx, Config::parse(config).unwrap());
         let front = app.front();
         let admin = std::fs::read_to_string(data.join("admin.token")).unwrap().trim().to_owned();
-        Self { app, front, admin, _dir: None }
+        Self { app, front, admin, _dir: None, _database: None }
     }
 
     pub async fn close(self) {

@@ -119,7 +119,7 @@ impl Watcher {
     /// One look at the log; returns how many entries it now has.
     async fn look(&self, log: &TestLog) -> Result<u64, Failure> {
         let api = log.api();
-        let which = WhichLog { origin: None, key: Some(key().to_string()) };
+        let which = WhichLog { origin: None, publication: false, key: Some(key().to_string()) };
         let (origin, key, seen) = begin(&self.context, &api, &self.state(), &which).await?;
         let head = look(&self.context, &LogReader::new(&api, &origin), &key, seen, &self.state()).await?;
         Ok(head.size)
@@ -187,4 +187,15 @@ async fn a_monitor_refuses_a_log_that_was_rewritten_and_keeps_its_evidence() {
     log.grow(5);
     assert_eq!(watcher.look(&log).await.unwrap_err().message, "the first 10 entries of the log were changed");
     assert_eq!(std::fs::read(watcher.state()).unwrap(), evidence);
+}
+
+#[tokio::test]
+async fn a_masked_entry_of_the_publication_log_counts_by_its_hash_and_of_no_other_log() {
+    let entry = b"{\"n\":1}";
+    let masked = format!("masked:{}", Hash::leaf(entry)).into_bytes();
+    assert_eq!(leaf(&masked, true), Hash::leaf(entry));
+    assert_eq!(leaf(&masked, false), Hash::leaf(&masked));
+    for other in [b"masked:".as_slice(), b"masked:00", entry] {
+        assert_eq!(leaf(other, true), Hash::leaf(other));
+    }
 }

@@ -25,6 +25,17 @@ async fn failing(engine: Engine, failpoint: &str) -> (TestServer, Value) {
     (server, signed.json())
 }
 
+/// Why the server says that it is not ready; null if it does not.
+async fn reasons(server: &TestServer) -> Value {
+    let answer = server.send(server.anonymous("GET", "/readyz")).await.unwrap();
+    let document = answer.json();
+    assert_eq!(
+        (answer.status == 200, &document["ready"]),
+        (document["reasons"].is_null(), &json!(answer.status == 200))
+    );
+    document["reasons"].clone()
+}
+
 /// Everything that needs no new entry is answered as ever.
 async fn reading_goes_on(server: &TestServer, signed: &Value) {
     assert_eq!(server.get("/keys").await.unwrap().json()["keys"][0]["name"], "k");
@@ -66,7 +77,9 @@ async fn nothing_is_signed(server: &TestServer, status: u16, code: &str) {
 async fn a_full_disk_answers_507_and_nothing_is_signed() {
     for engine in Engine::ALL {
         let (mut server, signed) = failing(engine, "journal-write=full@1").await;
+        assert_eq!(reasons(&server).await, json!(null), "nobody has tried yet");
         nothing_is_signed(&server, 507, "storage-full").await;
+        assert_eq!(reasons(&server).await, json!(["the signing log cannot grow: the disk is full"]));
         reading_goes_on(&server, &signed).await;
         server.stop().await.unwrap();
         server.set_env("COUNTERSIGN_FAILPOINTS", "");
@@ -81,6 +94,8 @@ async fn a_failed_write_or_sync_answers_503_until_a_restart() {
         for failpoint in ["journal-write=fail@1", "journal-sync=fail@1"] {
             let (mut server, signed) = failing(engine, failpoint).await;
             nothing_is_signed(&server, 503, "log-unavailable").await;
+            let why = reasons(&server).await[0].as_str().unwrap_or_default().to_owned();
+            assert!(why.starts_with("the signing log cannot be written: "), "{why}");
             reading_goes_on(&server, &signed).await;
             server.stop().await.unwrap();
             server.set_env("COUNTERSIGN_FAILPOINTS", "");
@@ -211,7 +226,16 @@ async fn signing_goes_on_by_itself_when_a_full_disk_has_room_again() {
         assert_eq!((refused.status, refused.problem().as_str()), (507, "storage-full"));
         reading_goes_on(&server, &signed).await;
 
+        assert_eq!(reasons(&server).await, json!(["the signing log cannot grow: the disk is full"]));
         disk.make_room();
+        // It finds out without a request, which a node that is not ready would not be sent.
+        for _ in 0..100 {
+            if reasons(&server).await.is_null() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        assert_eq!(reasons(&server).await, json!(null));
         let after = sign(&server, "after").await;
         assert_eq!(after.status, 200, "{}", after.problem());
         let log = Log::read(&server).await;

@@ -69,6 +69,8 @@ async fn keys_from_openssl_are_imported_in_every_form_and_bad_ones_refused() {
         let sec1 = String::from_utf8(openssl("pkey -traditional", pkcs8.as_bytes())).unwrap();
         let weak =
             String::from_utf8(openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024", b"")).unwrap();
+        let odd =
+            String::from_utf8(openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2560", b"")).unwrap();
         for (name, body, status) in [
             ("clear", json!({"pem": pkcs8}), 201),
             ("sec1", json!({"pem": sec1}), 201),
@@ -82,6 +84,7 @@ async fn keys_from_openssl_are_imported_in_every_form_and_bad_ones_refused() {
             ("wrong", json!({"pem": sealed, "passphrase": "wrong"}), 422, "wrong-passphrase"),
             ("none", json!({"pem": sealed}), 422, "wrong-passphrase"),
             ("weak", json!({"pem": weak}), 422, "weak-key"),
+            ("odd", json!({"pem": odd}), 400, "malformed-key"),
             ("public", json!({"pem": public}), 400, "malformed-key"),
             ("noise", json!({"pem": "hello"}), 400, "malformed-key"),
             ("cut", json!({"pem": &pkcs8[..pkcs8.len() - 40]}), 400, "malformed-key"),

@@ -14,7 +14,8 @@ use crate::auth::Native;
 use crate::call::{Query, name};
 use crate::problem::Problem;
 
-/// Lists the logs, or with `request_id` the entries of one request among the last 100 000.
+/// Lists the logs, or with `request_id` the entries of one request. A long search is cut into pieces: the next
+/// one begins `after` the answer's `next`.
 #[utoipa::path(
     get, path = "/countersign/v1/log", tag = "log", operation_id = "list_logs", params(wire::LogQuery),
     responses((status = 200, body = wire::LogAnswer), (status = "default", body = wire::Problem))
@@ -25,10 +26,14 @@ pub async fn logs(
     Query(query): Query<wire::LogQuery>,
 ) -> Result<Response, Problem> {
     match query.request_id {
+        None if query.after.is_some() => {
+            Err(Problem::invalid("after", "`after` goes on with a search for a `request_id`"))
+        }
         None => json(StatusCode::OK, &core::heads(&app.ctx, &caller).await?),
         Some(id) => {
             let id = name("request_id", &id)?;
-            json(StatusCode::OK, &core::by_request(&app.ctx, &caller, &id).await?)
+            let after = query.after.as_deref().map(str::parse).transpose()?;
+            json(StatusCode::OK, &core::by_request(&app.ctx, &caller, &id, after).await?)
         }
     }
 }

@@ -9,7 +9,6 @@ use countersign_core::signing::{self as core, Content, SignAnswer, SignRequest, 
 use countersign_core::{Caller, Code};
 use countersign_model::digest::{Hasher, sha256};
 use countersign_model::{Encoding, HashAlg, KeyName, PublicKey, Scheme, Surface};
-use http::header::ACCEPT;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -17,6 +16,7 @@ use serde::Serialize;
 use super::answer::{bytes, json, note_log};
 use super::service::BATCH_ITEMS;
 use super::wire;
+use crate::accept::Accepted;
 use crate::app::App;
 use crate::auth;
 use crate::body::{self, Arriving};
@@ -77,12 +77,11 @@ enum Form {
 }
 
 impl Form {
+    /// The bare form for who names its type, and likes the other one no better.
     fn wanted(headers: &HeaderMap) -> Self {
-        let bare = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-            let kinds = value.split(',').filter_map(|kind| kind.split(';').next());
-            kinds.map(str::trim).any(|kind| kind.eq_ignore_ascii_case("application/octet-stream"))
-        });
-        if bare { Self::Bare } else { Self::Document }
+        let accepted = Accepted::of(headers);
+        let bare = accepted.named("application/octet-stream");
+        if bare > 0 && bare >= accepted.quality("application/json") { Self::Bare } else { Self::Document }
     }
 }
 
@@ -125,10 +124,11 @@ fn base64(member: &'static str, text: &str) -> Result<Vec<u8>, Problem> {
     STANDARD.decode(text).map_err(|_| why())
 }
 
-fn encoding(text: Option<&str>) -> Result<Encoding, Problem> {
+fn encoding(text: Option<&str>) -> Result<Option<Encoding>, Problem> {
     match text {
-        None | Some("der") => Ok(Encoding::Der),
-        Some("raw") => Ok(Encoding::Raw),
+        None => Ok(None),
+        Some("der") => Ok(Some(Encoding::Der)),
+        Some("raw") => Ok(Some(Encoding::Raw)),
         Some(_) => Err(Problem::invalid("encoding", "`encoding` is `der` or `raw`")),
     }
 }
@@ -153,7 +153,7 @@ async fn stream(
     core::check_subject(wire.subject.as_deref())?;
     let once = Once::key(&parts.method, &parts.headers)?;
 
-    let plan = match core::plan_stream(&app.ctx, &caller, &key, scheme) {
+    let plan = match core::plan_stream(&app.ctx, &caller, &key, scheme, encoding) {
         Ok(plan) => plan,
         // The rest of the body would be read for nothing.
         Err(error) if once.is_none() => return Err(Problem::from(error).close()),

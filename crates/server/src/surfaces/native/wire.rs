@@ -350,6 +350,8 @@ pub struct TestPolicy {
 pub struct LogQuery {
     /// Entries of this request; absent: the logs themselves.
     pub request_id: Option<String>,
+    /// The `next` of the answer before.
+    pub after: Option<String>,
 }
 
 /// What the service is.
@@ -659,8 +661,14 @@ pub struct Changed {
 #[serde(untagged)]
 #[allow(missing_docs, reason = "the names are the documentation")]
 pub enum LogAnswer {
-    Logs { logs: Vec<LogHead> },
-    Entries { entries: Vec<PlacedEntry> },
+    Logs {
+        logs: Vec<LogHead>,
+    },
+    Entries {
+        entries: Vec<PlacedEntry>,
+        /// Where to go on; null: all entries were searched.
+        next: Option<String>,
+    },
 }
 
 /// How far a log is.

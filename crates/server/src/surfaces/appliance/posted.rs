@@ -1,0 +1,152 @@
+//! A POST: the key is checked first, then the content type, then the JSON, then its shape.
+
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use countersign_core::Caller;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use serde::Deserialize;
+
+use super::authenticator;
+use super::error::Refusal;
+use crate::app::App;
+use crate::body;
+use crate::problem::Problem;
+
+/// A request with a good key and a JSON body that was not read yet.
+pub struct Posted {
+    /// Who asks.
+    pub caller: Caller,
+    body: Bytes,
+}
+
+impl FromRequest<App> for Posted {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        let caller = authenticator::caller(app, &parts.headers, &parts.extensions).await?;
+        let limit = u64::from(app.config.limits.body_mib) << 20;
+        let body = body::read_json(&parts.headers, body, limit).await?;
+        Ok(Self { caller, body })
+    }
+}
+
+impl Posted {
+    /// Gives the body to `read`, beside the threads that serve requests if it is long; then lets go of it.
+    ///
+    /// # Errors
+    /// What `read` refuses.
+    pub async fn read<T: Send + 'static>(
+        self,
+        read: impl FnOnce(&[u8]) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<(Caller, T), Refusal> {
+        let Self { caller, body } = self;
+        if body.len() <= LONG {
+            return Ok((caller, read(&body)?));
+        }
+        let read = tokio::task::spawn_blocking(move || read(&body));
+        let read =
+            read.await.map_err(|_| Problem::new(countersign_core::Code::Internal, "the server failed"))?;
+        Ok((caller, read?))
+    }
+}
+
+/// Bodies above this many bytes are read beside the threads that serve requests.
+const LONG: usize = 128 << 10;
+
+/// Reads a document. Members that it does not know do not matter.
+///
+/// # Errors
+/// 400 for what is not JSON, not an object, or not of the document's shape.
+pub fn document<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    Ok(body::parse(body)?)
+}
+
+/// Decodes base64 in the standard or in the URL's alphabet, one or the other; with padding or without.
+///
+/// - `what`: `payload` or `esl`, for the refusal.
+///
+/// # Errors
+/// 400: for an empty text and foreign characters in the form of the schema's checker.
+pub fn base64(what: &str, text: &str) -> Result<Vec<u8>, Refusal> {
+    let digits = text.trim_end_matches('=');
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
+    if digits.is_empty() || text.len() - digits.len() > 2 || !digits.bytes().all(known) {
+        let pattern = "^[a-zA-Z0-9_/+\\-]+=?=?$";
+        return Err(Refusal::schema(format!("'{what}' does not match '{pattern}'")));
+    }
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let url = digits.bytes().any(|byte| matches!(byte, b'-' | b'_'));
+    let engine = GeneralPurpose::new(if url { &URL_SAFE } else { &STANDARD }, config);
+    engine.decode(text).map_err(|why| {
+        let text = format!("Failed to base64-decode {what}: {why}");
+        Refusal::application(StatusCode::BAD_REQUEST, text)
+    })
+}
+
+/// `{"NAME": "BASE64"}`, built without a second copy of the text. Takes the bytes: they may be many.
+pub async fn encoded(name: &'static str, bytes: Vec<u8>) -> Result<Response, Refusal> {
+    let long = bytes.len() > LONG;
+    let encode = move || {
+        let mut body = String::with_capacity(bytes.len().div_ceil(3) * 4 + 64);
+        body.push_str("{\"");
+        body.push_str(name);
+        body.push_str("\": \"");
+        base64::engine::general_purpose::STANDARD.encode_string(&bytes, &mut body);
+        drop(bytes);
+        body.push_str("\"}\n");
+        body
+    };
+    if !long {
+        return Ok(with_type(encode()));
+    }
+    let body = tokio::task::spawn_blocking(encode).await;
+    Ok(with_type(body.map_err(|_| Problem::new(countersign_core::Code::Internal, "the server failed"))?))
+}
+
+fn with_type(body: String) -> Response {
+    let mut response = body.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An answer.
+pub fn json(document: &serde_json::Value) -> Response {
+    with_type(format!("{document:#}\n"))
+}
+
+/// Makes something: goes on to its end even if the client goes.
+///
+/// # Errors
+/// What `work` refuses.
+pub async fn making<T: Send + 'static>(
+    app: &App,
+    work: impl Future<Output = Result<T, countersign_core::appliance::Error>> + Send + 'static,
+) -> Result<T, Refusal> {
+    Ok(crate::call::unhurried(app, work).await??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(text: &str) -> Option<Vec<u8>> {
+        base64("payload", text).ok()
+    }
+
+    #[test]
+    fn either_alphabet_is_decoded_and_never_a_mixture() {
+        assert_eq!(decoded("aGVsbG8="), Some(b"hello".to_vec()));
+        assert_eq!(decoded("aGVsbG8"), Some(b"hello".to_vec()));
+        assert_eq!(decoded("+/+/"), Some(vec![0xfb, 0xff, 0xbf]));
+        assert_eq!(decoded("-_-_"), Some(vec![0xfb, 0xff, 0xbf]));
+        for bad in ["", "=", "==", "a", "a b=", "aGVsbG8=\n", "+_+_", "aGVsbG8===", "aGV=sbG8"] {
+            assert_eq!(decoded(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `/rsa`.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use countersign_core::appliance as core;
+use serde_json::json;
+
+use super::error::Refusal;
+use super::openpgp::hex_id;
+use super::posted::{Posted, base64, document, encoded, json, making};
+use super::wire;
+use crate::app::App;
+
+/// Lists ids.
+pub async fn list(State(app): State<App>) -> Result<Response, Refusal> {
+    Ok(json(&json!({ "keys": core::rsa_ids(&app.ctx).await? })))
+}
+
+/// Shows a public key.
+pub async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    Ok(json(&json!({ "key": core::rsa_pem(&app.ctx, hex_id(&id)?).await? })))
+}
+
+/// Makes a key. Whatever the body says, it is RSA-2048.
+pub async fn create(State(app): State<App>, posted: Posted) -> Result<Response, Refusal> {
+    let (caller, wire::Anything {}) = posted.read(|body| document(body)).await?;
+    let ctx = app.ctx.clone();
+    let id = making(&app, async move { core::create_rsa_key(&ctx, &caller).await }).await?;
+    Ok(json(&json!({ "fingerprint": id })))
+}
+
+/// Signs an EEPROM image.
+pub async fn sign(State(app): State<App>, posted: Posted) -> Result<Response, Refusal> {
+    let read = |body: &[u8]| {
+        let wanted: wire::Sign<'_> = document(body)?;
+        let id = hex_id(wanted.key_id.as_str())?.to_owned();
+        Ok((id, base64("payload", wanted.payload.as_str())?))
+    };
+    let (caller, (id, image)) = posted.read(read).await?;
+    let text = core::sign_eeprom(&app.ctx, &caller, &id, image).await?;
+    encoded("signature", text.into_bytes()).await
+}
