@@ -1,17 +1,18 @@
 //! The command line: program `countersign`, and `stags` when called by that name.
 //!
-//! Everything that acts on a server is an HTTP request of the native API, whatever carries it, so that
-//! working locally and remotely gives the same output by construction.
+//! Everything that acts on a server is an HTTP request of the native API or of the tags API, whatever carries
+//! it, so that working locally and remotely gives the same output by construction.
 //!
 //! ```text
-//! args.rs       the command line as types
-//! commands/     a file for each family: requests in, text or the API's document out
-//! tag.rs        the two commands with the grammar of `stags`
-//! publication.rs  the publication log as a client sees it, and seen.rs what is remembered of it
-//! api.rs        the native API as a client sees it
-//! transport.rs  what carries a request: TLS, the control socket, or this process
-//! failure.rs    why it did not work, the hint, the exit code
-//! output.rs     the only place that prints
+//! args.rs         the command line as types
+//! commands/       a file for each family: requests in, text or the API's document out
+//! tag.rs          the two commands with the grammar of `stags`
+//! publication.rs  the publication log as a client sees it
+//! seen.rs         what is remembered of servers between runs
+//! api.rs          the APIs as a client sees them
+//! transport.rs    what carries a request: TLS, the control socket, or this process
+//! failure.rs      why it did not work, the hint, the exit code
+//! output.rs       the only place that prints
 //! ```
 
 mod api;

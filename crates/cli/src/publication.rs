@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::api::{Answer, Api, Request};
 use crate::args;
 use crate::commands::log::parse_key;
+use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::files::{self, Mode};
 use crate::output::Output;
@@ -26,7 +27,10 @@ const BASE: &str = "/tags/log";
 pub struct Publication<'a> {
     out: Output,
     api: &'a Api,
-    seen: Seen,
+    /// What the state knows the server by.
+    server: String,
+    /// `None`: nothing is remembered.
+    seen: Option<Seen>,
     given: Option<VerifierKey>,
 }
 
@@ -49,13 +53,21 @@ struct Entries {
 }
 
 impl<'a> Publication<'a> {
-    /// The log of the server that `api` speaks to.
+    /// The log of the server that `api` speaks to. Who works on a data directory of their own has nobody to be
+    /// wary of: without `--server` only a state file that is named counts.
     ///
     /// # Errors
     /// If the key that was given is none, or there is no place for the state.
-    pub fn new(out: Output, api: &'a Api, options: &args::SeenLog) -> Result<Self, Failure> {
+    pub fn new(context: &Context, api: &'a Api, options: &args::SeenLog) -> Result<Self, Failure> {
         let given = options.log_key.as_deref().map(given_key).transpose()?;
-        Ok(Self { out, api, seen: Seen::at(options.state.as_deref())?, given })
+        let remembers = context.server().is_some() || options.state.is_some();
+        let seen = remembers.then(|| Seen::at(options.state.as_deref())).transpose()?;
+        let server = match context.server() {
+            Some(_) => api.place(),
+            // Whether a server runs on it or not.
+            None => context.data().canonicalize().unwrap_or_default().display().to_string(),
+        };
+        Ok(Self { out: context.out, api, server, seen, given })
     }
 
     /// Fetches the newest checkpoint, demands that it continues the one that was seen before, and remembers
@@ -64,8 +76,7 @@ impl<'a> Publication<'a> {
     /// # Errors
     /// [`Kind::Refused`] if the server shows another history than before.
     pub async fn look(&self) -> Result<Option<Covered>, Failure> {
-        let server = self.api.place();
-        let before = self.seen.log(&server)?;
+        let before = self.seen.as_ref().map(|seen| seen.log(&self.server)).transpose()?.flatten();
         let Some(bytes) = found(self.api.send(Request::get(&format!("{BASE}/checkpoint"))).await?)? else {
             return match before {
                 None => Ok(None),
@@ -76,9 +87,11 @@ impl<'a> Publication<'a> {
         let key = self.key(before.as_ref()).await?;
         let checked = self.check(&bytes, &key, before.as_ref()).await;
         let (note, head) = checked.map_err(|failure| self.with_evidence(failure, &bytes))?;
-        let now = SeenLog { key: key.to_string(), checkpoint: note.to_string() };
-        if let Some(warning) = self.seen.remember_log(&server, now)? {
-            self.out.say(&warning);
+        if let Some(seen) = &self.seen {
+            let now = SeenLog { key: key.to_string(), checkpoint: note.to_string() };
+            if let Some(warning) = seen.remember_log(&self.server, now)? {
+                self.out.say(&warning);
+            }
         }
         Ok(Some(Covered { key, head }))
     }
@@ -96,9 +109,10 @@ impl<'a> Publication<'a> {
                 let answer = self.api.call(Request::get(&format!("{BASE}/key"))).await?;
                 let text = String::from_utf8_lossy(&answer.body);
                 let key = parse_key(text.trim())?;
-                self.out.say(&format!(
-                    "the key of the publication log is taken from the server and remembered: {key}"
-                ));
+                if self.seen.is_some() {
+                    let taken = "the key of the publication log is taken from the server and remembered";
+                    self.out.say(&format!("{taken}: {key}"));
+                }
                 Ok(key)
             }
         }
@@ -200,14 +214,12 @@ impl<'a> Publication<'a> {
 
     /// Both histories are kept: together they prove what the server did.
     fn with_evidence(&self, failure: Failure, checkpoint: &[u8]) -> Failure {
-        if failure.kind == Kind::Unknown {
-            return failure;
-        }
-        let path = files::with_suffix(self.seen.path(), ".evidence");
+        let (Kind::Refused, Some(seen)) = (failure.kind, &self.seen) else { return failure };
+        let path = files::with_suffix(seen.path(), ".evidence");
         let advice = match files::write(&path, checkpoint, Mode::Public) {
             Ok(()) => format!(
                 "do not trust the server; keep `{}` and `{}`: together they prove it",
-                self.seen.path().display(),
+                seen.path().display(),
                 path.display()
             ),
             Err(_) => self.advice(),
@@ -220,7 +232,12 @@ impl<'a> Publication<'a> {
     }
 
     fn advice(&self) -> String {
-        format!("do not trust the server; keep `{}`: it is the evidence", self.seen.path().display())
+        match &self.seen {
+            Some(seen) => {
+                format!("do not trust the server; keep `{}`: it is the evidence", seen.path().display())
+            }
+            None => "do not trust the server".to_owned(),
+        }
     }
 }
 

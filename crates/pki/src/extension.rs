@@ -1,7 +1,7 @@
 //! Extensions of certificates and requests (RFC 5280, 4.2): those that are made and looked at here.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use const_oid::ObjectIdentifier;

@@ -5,6 +5,8 @@
 //! - [`tag`]: who signed a tag file, by a key at hand.
 //! - [`authority`]: what an authority's signature is worth, by its keys over time and what is revoked.
 //! - [`bundle`]: all authorities with their keys, under the signature of a root key.
+//! - [`format`](mod@format): OpenPGP, CMS, certificates, and what boots: PE images, kernel modules, EFI variables,
+//!   Raspberry Pi images.
 //! - [`log`]: an entry of the signing log, and that it is the entry of a signature at hand.
 //!
 //! ```
@@ -23,6 +25,7 @@
 
 pub mod authority;
 pub mod bundle;
+pub mod format;
 pub mod log;
 pub mod raw;
 pub mod tag;

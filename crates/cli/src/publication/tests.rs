@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use countersign_keyhost::soft::SoftKey;
 use countersign_model::key::PrivateKey as _;
 use countersign_model::{KeyType, Scheme};
@@ -110,13 +111,20 @@ async fn entries(State(log): State<Log>, Query(range): Query<Range>) -> Json<Val
     )
 }
 
+fn publication<'a>(api: &'a Api, options: &args::SeenLog) -> Result<Publication<'a>, Failure> {
+    let words = ["countersign", "--data", "data", "tag", "list"];
+    let matches = args::Cli::command().get_matches_from(words);
+    let cli = args::Cli::from_arg_matches(&matches).unwrap();
+    Publication::new(&Context::new(&cli.global, &matches, Output::Text).unwrap(), api, options)
+}
+
 fn options(directory: &Path) -> args::SeenLog {
     args::SeenLog { state: Some(directory.join("seen.json")), log_key: None }
 }
 
 async fn look(log: &Log, options: &args::SeenLog) -> Result<u64, Failure> {
     let api = log.api();
-    let looked = Publication::new(Output::Text, &api, options)?.look().await?;
+    let looked = publication(&api, options)?.look().await?;
     Ok(looked.unwrap().head.size)
 }
 
@@ -179,11 +187,20 @@ async fn a_log_that_vanished_is_refused_and_one_that_never_was_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let options = options(directory.path());
     let nothing = Api::new(Transport::in_process(Router::new()));
-    let empty = Publication::new(Output::Text, &nothing, &options).unwrap().look().await;
+    let empty = publication(&nothing, &options).unwrap().look().await;
     assert!(empty.unwrap().is_none());
     look(&Log::new(&["a"]), &options).await.unwrap();
-    let failure = Publication::new(Output::Text, &nothing, &options).unwrap().look().await.unwrap_err();
+    let failure = publication(&nothing, &options).unwrap().look().await.unwrap_err();
     assert_eq!(failure.code(), 1);
+}
+
+#[tokio::test]
+async fn on_a_data_directory_of_ones_own_only_a_state_that_is_named_counts() {
+    let log = Log::new(&["a", "b"]);
+    let nothing_named = args::SeenLog { state: None, log_key: None };
+    assert_eq!(look(&log, &nothing_named).await.unwrap(), 2);
+    log.change(|log| drop(log.leaves.pop()));
+    assert_eq!(look(&log, &nothing_named).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -193,7 +210,7 @@ async fn entries_are_shown_only_if_they_are_what_was_signed() {
     let masked = format!("masked:{}", Hash::leaf(b"was here"));
     let log = Log::new(&["a", &masked, "c", "d", "e"]);
     let api = log.api();
-    let publication = Publication::new(Output::Text, &api, &options).unwrap();
+    let publication = publication(&api, &options).unwrap();
     let covered = publication.look().await.unwrap().unwrap();
     let mut seen = Vec::new();
     publication.read(&covered, |entry| seen.push(entry.to_vec())).await.unwrap();

@@ -1,6 +1,7 @@
 //! The real binary, as a user runs it.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod appliance;
 mod command_line;
 mod faults;
 mod native;

@@ -266,6 +266,10 @@ fn write_x509(
     }
     for NamedFile { name, content } in &public.lists {
         checked(name, is_certificate_id(name))?;
+        if let Some(certificate) = public.certificates.iter().find(|file| file.name == *name) {
+            // The original shows a certificate of a list by this file.
+            archive.file(&format!("x509/{name}.der"), 0o644, &der_of(name, &certificate.content)?)?;
+        }
         archive.file(&format!("x509/{name}.esl"), 0o644, content)?;
     }
     for VariableFile { list, variable, content } in &public.variables {
@@ -273,6 +277,16 @@ fn write_x509(
         archive.file(&format!("x509/{list}.{variable}.auth"), 0o600, content)?;
     }
     Ok(())
+}
+
+/// The certificate `id` without its armour.
+fn der_of(id: &str, certificate: &[u8]) -> Result<Vec<u8>, ArchiveError> {
+    let path = format!("x509/{id}.crt");
+    let refused = |why: &str| ArchiveError::key(&path, ImportError::Malformed(why.into()));
+    let text = std::str::from_utf8(certificate).map_err(|_| refused("it is not text"))?;
+    let blocks = pem::blocks(text).map_err(|error| refused(&error.to_string()))?;
+    let found = blocks.into_iter().find(|block| block.label == "CERTIFICATE");
+    found.map(|block| block.der.to_vec()).ok_or_else(|| refused("it is not a certificate"))
 }
 
 fn pkcs8_pem(key: &SoftKey) -> Result<Zeroizing<String>, ArchiveError> {

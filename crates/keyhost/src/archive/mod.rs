@@ -58,7 +58,7 @@ pub enum ArchivedKey {
 
 impl ArchivedKey {
     /// The name that the key has here, as the appliance's: `appliance/cert/ID`, `appliance/rsa/ID`,
-    /// `appliance/gpg/FINGERPRINT`, `appliance/pki/TREE/NAME`.
+    /// `appliance/gpg/FINGERPRINT`, `appliance/imx/TREE/NAME`.
     ///
     /// Characters of a certificate's id that a key name cannot have are written `+` and two hex digits; of a
     /// long one the end is replaced by `++` and a part of its SHA-256.
@@ -67,6 +67,15 @@ impl ArchivedKey {
     /// [`ArchiveError::Id`] if the id breaks its grammar.
     pub fn key_name(&self) -> Result<KeyName, ArchiveError> {
         name::key_name(self)
+    }
+
+    /// Whether the key `name` can stand here in an archive that is written: it has this place's own name, or
+    /// it is an RSA or OpenPGP key that was made here, which was named before its id was known.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Id`] if the id breaks its grammar.
+    pub fn can_be(&self, name: &KeyName) -> Result<bool, ArchiveError> {
+        name::can_be(self, name)
     }
 }
 

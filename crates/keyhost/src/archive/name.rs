@@ -48,7 +48,7 @@ pub(super) fn key_name(key: &ArchivedKey) -> Result<KeyName, ArchiveError> {
         ArchivedKey::Rsa(id) => (is_hex_id(id), format!("rsa/{id}")),
         ArchivedKey::OpenPgp(fingerprint) => (is_fingerprint(fingerprint), format!("gpg/{fingerprint}")),
         ArchivedKey::Pki { tree, name } => {
-            (is_hex_id(tree) && is_plain_part(name), format!("pki/{tree}/{name}"))
+            (is_hex_id(tree) && is_plain_part(name), format!("imx/{tree}/{name}"))
         }
     };
     let bad = || ArchiveError::Id(shown(&id));
@@ -56,6 +56,21 @@ pub(super) fn key_name(key: &ArchivedKey) -> Result<KeyName, ArchiveError> {
         return Err(bad());
     }
     KeyName::owned(Surface::Appliance, &id).map_err(|_| bad())
+}
+
+/// See [`ArchivedKey::can_be`].
+pub(super) fn can_be(key: &ArchivedKey, name: &KeyName) -> Result<bool, ArchiveError> {
+    let own = key_name(key)?;
+    let of_kind = |kind: &str| {
+        let id = name.as_str().strip_prefix(kind);
+        id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
+    };
+    Ok(own == *name
+        || match key {
+            ArchivedKey::Rsa(_) => of_kind("appliance/rsa/"),
+            ArchivedKey::OpenPgp(_) => of_kind("appliance/gpg/"),
+            ArchivedKey::Certificate(_) | ArchivedKey::Pki { .. } => false,
+        })
 }
 
 /// An id for an error: escaped and cut.
@@ -100,6 +115,22 @@ mod tests {
         assert_ne!(certificate("a+20b").unwrap(), certificate("a b").unwrap());
         let long = |end: &str| certificate(&format!("a{}{end}", " ".repeat(126))).unwrap();
         assert_ne!(long("x"), long("y"));
+    }
+
+    #[test]
+    fn only_keys_that_were_named_before_their_ids_were_known_have_names_of_their_own() {
+        let rsa = ArchivedKey::Rsa("ab".into());
+        let certificate = ArchivedKey::Certificate("a".into());
+        for (key, name, can) in [
+            (&rsa, "appliance/rsa/ab", true),
+            (&rsa, "appliance/rsa/0123", true),
+            (&rsa, "appliance/gpg/ab", false),
+            (&rsa, "appliance/cert/ab", false),
+            (&certificate, "appliance/cert/a", true),
+            (&certificate, "appliance/cert/b", false),
+        ] {
+            assert_eq!(key.can_be(&name.parse().unwrap()).unwrap(), can, "{key:?} {name}");
+        }
     }
 
     #[test]

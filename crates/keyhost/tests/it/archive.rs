@@ -275,7 +275,7 @@ async fn trees_come_in_with_their_keys_sealed_and_go_out_as_they_were() {
     let host = house.start().await.unwrap();
     let imported = import(&host, PASSPHRASE, &salt, &token).await.unwrap();
     let name = imported.keys[0].archived.key_name().unwrap();
-    assert_eq!(name.to_string(), format!("appliance/pki/{tree}/SRK1_sha256_2048_65537_v3_ca"));
+    assert_eq!(name.to_string(), format!("appliance/imx/{tree}/SRK1_sha256_2048_65537_v3_ca"));
     let paths: Vec<_> = imported.public.trees.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths, ["SRK_efuses.bin", "SRK_table.bin", "crts/SRK1_sha256_2048_65537_v3_ca_crt.pem"]);
     assert!(!format!("{:?}", imported.public).contains(password));
@@ -297,7 +297,7 @@ async fn trees_come_in_with_their_keys_sealed_and_go_out_as_they_were() {
 }
 
 #[tokio::test]
-async fn only_exportable_keys_of_the_appliance_leave_and_only_under_their_own_name() {
+async fn only_exportable_keys_of_the_appliance_leave_and_only_in_their_own_place() {
     let house = House::new();
     let host = house.start().await.unwrap();
     let id = |text: &str| ArchivedKey::Rsa(text.into());
@@ -305,8 +305,10 @@ async fn only_exportable_keys_of_the_appliance_leave_and_only_under_their_own_na
     let stays = make(&host, "appliance/rsa/aa", KeyType::Rsa(2048)).await;
     assert_eq!(out(vec![(id("aa"), stays.blob)]).await, Some(HostError::NotExportable));
     let leaves = make_as(&host, "appliance/rsa/bb", KeyType::Rsa(2048), true, None).await;
-    assert_eq!(out(vec![(id("cc"), leaves.blob.clone())]).await, Some(HostError::BadBlob));
+    let as_tree = ArchivedKey::Pki { tree: "bb".into(), name: "bb".into() };
+    assert_eq!(out(vec![(as_tree, leaves.blob.clone())]).await, Some(HostError::BadBlob));
     assert_eq!(out(vec![(id("bb"), leaves.blob.clone())]).await, None);
+    assert_eq!(out(vec![(id("cc"), leaves.blob.clone())]).await, None, "named before its id was known");
     let mut damaged = leaves.blob.clone();
     damaged[40] ^= 1;
     assert_eq!(out(vec![(id("bb"), damaged)]).await, Some(HostError::BadBlob));

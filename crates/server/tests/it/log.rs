@@ -55,7 +55,7 @@ async fn an_answered_entry_is_covered_by_the_next_checkpoint_and_proved_offline(
     let behind =
         house.ask("GET", &path(&format!("{origin}/{}", signed.log.index + 1))).send().await.expect(200);
     assert_eq!(behind["entries"][0]["index"], signed.log.index);
-    for path in [path("nosuch/1"), path(&origin), "/countersign/v1/log?after=a/1".to_owned()] {
+    for path in [path("nosuch/1"), path(origin), "/countersign/v1/log?after=a/1".to_owned()] {
         house.ask("GET", &path).send().await.refused(400, "invalid-request");
     }
     house.close().await;

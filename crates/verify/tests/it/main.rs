@@ -4,6 +4,7 @@
 
 mod authority;
 mod bundle;
+mod format;
 mod log;
 mod raw;
 mod support;

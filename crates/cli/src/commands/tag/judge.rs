@@ -63,7 +63,7 @@ impl<'a> Judge<'a> {
         authorities: &[AuthorityName],
         log: &SeenLog,
     ) -> Result<Self, Failure> {
-        let publication = Publication::new(context.out, api, log)?;
+        let publication = Publication::new(context, api, log)?;
         let covered = publication.look().await?;
         let mut keys = Vec::new();
         for name in authorities {

@@ -31,8 +31,7 @@ fn payload(desk: &Desk, words: &str) -> super::Run {
 
 #[test]
 fn the_network_of_these_tests_reaches_nothing() {
-    let script =
-        "! curl -sS --max-time 5 http://127.0.0.1:9/ 2>reason && test \"$(ls /sys/class/net | wc -l)\" -ge 0";
+    let script = "! curl -sS --max-time 5 http://127.0.0.1:9/ 2>reason";
     let mut command = Command::new("sh");
     let output = command.args(["-c", &format!("{ALONE} sh -c '{script}'; cat reason")]);
     let output = output.current_dir(tempfile::tempdir().unwrap().path()).output().unwrap();

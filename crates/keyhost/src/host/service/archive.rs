@@ -96,7 +96,7 @@ impl Service {
         blob: &[u8],
     ) -> Result<Arc<LoadedKey>, HostError> {
         let key = self.cache.get_or_open(&self.keys, blob)?;
-        if key.header.name != archived.key_name()? {
+        if !archived.can_be(&key.header.name)? {
             return Err(HostError::BadBlob);
         }
         if !key.header.exportable {
