@@ -54,6 +54,13 @@ pub const MAX_BYTES: usize = armor::MAX_TEXT;
 /// See [`MAX_BYTES`].
 pub const MAX_PACKETS: usize = 4096;
 
+/// The most signatures that the key itself may have made about one user id or subkey, or about itself: each of
+/// them is checked whenever the key is judged.
+pub const MAX_OWN_SIGNATURES: usize = 64;
+
+/// User ids with more bytes are kept, and say nothing. GnuPG makes none that are longer.
+const MAX_USER_ID: usize = 2048;
+
 /// Why bytes are not a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -72,6 +79,9 @@ pub enum CertificateError {
     /// More than [`MAX_BYTES`] or [`MAX_PACKETS`].
     #[error("too large: at most {MAX_PACKETS} packets in {MAX_BYTES} bytes")]
     TooLarge,
+    /// More than [`MAX_OWN_SIGNATURES`].
+    #[error("more than {MAX_OWN_SIGNATURES} signatures of the key itself about one of its parts")]
+    TooManyOwn,
     /// Several, where one is expected.
     #[error("{0} public keys, where one is expected")]
     Several(usize),
@@ -157,16 +167,24 @@ impl Certificate {
             certificate.packets.extend_from_slice(packet.whole);
             match packet.tag {
                 packet::SIGNATURE => {
+                    // Others' words are not judged: a key may have collected many of them.
+                    let by_primary = |s: &Signature| s.may_be_by(&certificate.primary.fingerprint);
+                    let signature = readable(packet).filter(by_primary);
                     let signatures = match target {
                         Target::Direct => Some(&mut certificate.direct),
                         Target::User => certificate.users.last_mut().map(|user| &mut user.signatures),
                         Target::Subkey => certificate.subkeys.last_mut().map(|subkey| &mut subkey.signatures),
                         Target::Unknown => None,
                     };
-                    if let (Some(signatures), Some(signature)) = (signatures, readable(packet)) {
+                    if let (Some(signatures), Some(signature)) = (signatures, signature) {
+                        // One that was passed over could be a revocation.
+                        if signatures.len() == MAX_OWN_SIGNATURES {
+                            return Err(CertificateError::TooManyOwn);
+                        }
                         signatures.push(signature);
                     }
                 }
+                packet::USER_ID if packet.body.len() > MAX_USER_ID => target = Target::Unknown,
                 packet::USER_ID => {
                     certificate.users.push(User { id: packet.body.to_vec(), signatures: Vec::new() });
                     target = Target::User;

@@ -8,7 +8,7 @@
 //! fields behind the content, so the hash must still be open.
 
 use countersign_model::digest::Hasher;
-use countersign_model::{Digest, HashAlg, RawSignature, Scheme, ToSign};
+use countersign_model::{Digest, HashAlg, KeyType, RawSignature, Scheme, ToSign};
 
 use crate::armor;
 use crate::certificate::{Certificate, NotUsable};
@@ -22,6 +22,12 @@ use crate::unsigned::Unsigned;
 /// A hasher for content that is to be signed: SHA-512, which boot loaders have built in.
 pub fn hasher() -> Hasher {
     Hasher::new(HashAlg::Sha512)
+}
+
+/// The scheme that a key of this type signs documents with: SHA-512, with RSA as PKCS#1 v1.5; Ed25519 signs
+/// that digest as its message. `None` for types that OpenPGP keys are not made of here.
+pub fn scheme_for(key_type: KeyType) -> Option<Scheme> {
+    scheme(key_type, HashAlg::Sha512)
 }
 
 /// What [`Self::finish`] needs when the signature has come.
@@ -39,7 +45,7 @@ const BINARY: u8 = 0x00;
 /// GRUB looks for it.
 pub fn prepare(issuer: &Issuer, content: Hasher, created: u32) -> (ToSign, Pending) {
     // An `Issuer` is made for types that have a scheme only.
-    let scheme = scheme(issuer.public.key_type(), HashAlg::Sha512).unwrap_or(Scheme::Ed25519);
+    let scheme = scheme_for(issuer.public.key_type()).unwrap_or(Scheme::Ed25519);
     let (to_sign, unsigned) = Unsigned::prepare(issuer, scheme, BINARY, created, &[], content);
     (to_sign, Pending(unsigned))
 }

@@ -79,6 +79,17 @@ pub enum KeyQuery {
     Short([u8; 4]),
 }
 
+/// In upper case.
+impl fmt::Display for KeyQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fingerprint(whole) => write!(f, "{whole}"),
+            Self::Long(id) => f.write_str(&hex::encode_upper(id)),
+            Self::Short(id) => f.write_str(&hex::encode_upper(id)),
+        }
+    }
+}
+
 /// Not 40, 16 or 8 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an OpenPGP fingerprint or key id: 40, 16 or 8 hex digits are expected")]
@@ -120,6 +131,9 @@ mod tests {
         assert_eq!(fingerprint.to_string(), "E1724EB061CD4D589C5E0402385CEB0A479AB72A");
         for text in ["E1724eb061CD4D589C5E0402385CEB0A479AB72A", "385ceb0a479ab72a", "479AB72A"] {
             assert!(text.parse::<KeyQuery>().unwrap().matches(&fingerprint), "{text}");
+        }
+        for text in ["E1724EB061CD4D589C5E0402385CEB0A479AB72A", "385CEB0A479AB72A", "479AB72A"] {
+            assert_eq!(text.to_lowercase().parse::<KeyQuery>().unwrap().to_string(), text);
         }
         assert!(!"479AB72B".parse::<KeyQuery>().unwrap().matches(&fingerprint));
     }

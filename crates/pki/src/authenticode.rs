@@ -176,7 +176,7 @@ pub fn verify(image: &[u8], trusted: &Certificate) -> Result<(), AuthenticodeErr
     let digest = image.digest();
     let mut verdict = Err(AuthenticodeError::NotSigned);
     for signature in image.signatures() {
-        verdict = verify_one(signature, &digest, trusted);
+        verdict = verify_digest(signature, &digest, trusted);
         if verdict.is_ok() {
             break;
         }
@@ -184,7 +184,17 @@ pub fn verify(image: &[u8], trusted: &Certificate) -> Result<(), AuthenticodeErr
     verdict
 }
 
-fn verify_one(signature: &[u8], image: &Digest, trusted: &Certificate) -> Result<(), AuthenticodeError> {
+/// As [`verify`], for one signature of an image of which only the [digest](PeImage::digest) is here.
+///
+/// - `signature`: a SignedData in DER, with any padding after it.
+///
+/// # Errors
+/// [`AuthenticodeError`].
+pub fn verify_digest(
+    signature: &[u8],
+    image: &Digest,
+    trusted: &Certificate,
+) -> Result<(), AuthenticodeError> {
     // `dwLength` may count the padding in.
     let signed = SignedData::parse(spc::first_element(signature).ok_or(CmsError::Malformed)?)?;
     signed.expect(Wrapping::ContentInfo)?;
