@@ -6,7 +6,7 @@ SECONDS ?= 60
 ROUNDS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint format torture fuzz bench tools
+.PHONY: help demo build test lint format torture ovmf fuzz bench tools
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ format: ## format the sources
 
 torture: tools ## kill the process in the signing path many times (ROUNDS=200)
 	COUNTERSIGN_TORTURE_ROUNDS=$(ROUNDS) scripts/test torture
+
+ovmf: tools ## boot emulated firmware with our keys: it starts what we signed, and nothing else
+	scripts/test ovmf
 
 fuzz: ## mutate the corpus (SECONDS=60), or with TARGET=name run libFuzzer on nightly
 	SECONDS_TO_RUN=$(SECONDS) FUZZ_TARGET=$(TARGET) scripts/fuzz

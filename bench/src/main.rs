@@ -1,9 +1,10 @@
 //! What a signature costs over the bare operation: requests a second, latency, CPU time of all processes,
 //! memory and start, with the durable log on. `make bench` builds the server and runs this, `make bench BENCH=tags`
-//! what tags cost.
+//! what tags cost, `make bench BENCH=appliance` what the appliance costs.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
+mod appliance;
 mod bare;
 mod kind;
 mod load;
@@ -66,6 +67,12 @@ struct Options {
 
 #[derive(Clone, Copy, Subcommand)]
 enum Subject {
+    /// The signing appliance: each signer next to the bare operation, and large bodies.
+    Appliance {
+        /// Leaves out large bodies.
+        #[arg(long)]
+        small: bool,
+    },
     /// Tags: validated in process, as a whole process next to a shell with openssl, and over HTTP.
     Tags {
         /// Leaves out HTTP.
@@ -81,6 +88,10 @@ fn main() -> anyhow::Result<ExitCode> {
     match options.subject {
         None => {
             let report = measure(&options, scratch.path())?;
+            show(&options, &report, report.is_good())
+        }
+        Some(Subject::Appliance { small }) => {
+            let report = appliance::measure(&options.program, options.seconds, !small, scratch.path())?;
             show(&options, &report, report.is_good())
         }
         Some(Subject::Tags { serverless }) => {

@@ -91,6 +91,11 @@ impl Server {
         load::request_as(method, path, &self.token, media_type, body)
     }
 
+    /// Renders a request of the administrator with the token as an API key.
+    pub fn request_with_key(&self, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+        load::request_with_key(method, path, &self.token, body)
+    }
+
     /// Sends one request and wants `status`.
     ///
     /// # Errors
@@ -135,6 +140,19 @@ impl Server {
             proportional = proportional.zip(pss).map(|(sum, pss)| sum + (pss << 10));
         }
         Ok((resident, proportional))
+    }
+
+    /// The most memory that each of its processes had resident so far, together, in bytes.
+    ///
+    /// # Errors
+    /// If `/proc` cannot be read.
+    pub fn peak(&self) -> anyhow::Result<u64> {
+        let mut peak = 0;
+        for pid in self.processes()?.keys() {
+            let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+            peak += kib(&status, "VmHWM:").unwrap_or(0) << 10;
+        }
+        Ok(peak)
     }
 
     /// Itself and all that descend from it.

@@ -1,5 +1,8 @@
 //! The native API as a client sees it: one small client, whatever carries the requests.
 
+use std::ops::ControlFlow;
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -9,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, OrUnknown as _};
+use crate::files;
 use crate::transport::Transport;
 
 /// Where the native API begins.
@@ -27,6 +31,8 @@ pub struct Request {
     pub(crate) path: String,
     pub(crate) headers: Vec<(HeaderName, String)>,
     pub(crate) body: Bytes,
+    /// Whether the body comes in pieces, from elsewhere.
+    pub(crate) streams: bool,
 }
 
 /// What came back, whole.
@@ -147,6 +153,37 @@ impl Api {
         self.transport.download(request, out).await?.good().map(drop)
     }
 
+    /// Sends a request with a file as its body, read as it is sent, and returns the answer if it is a good one.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), and if the file cannot be read.
+    pub async fn upload(&self, mut request: Request, file: &Path) -> Result<Answer, Failure> {
+        request.streams = true;
+        let request = request.header(header::CONTENT_TYPE, "application/octet-stream");
+        let (pieces, arriving) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(4);
+        let file = file.to_owned();
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = files::feed(&file, |piece| {
+                match pieces.blocking_send(Ok(Bytes::copy_from_slice(piece))) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    // The server answered already.
+                    Err(_) => ControlFlow::Break(()),
+                }
+            });
+            if read.is_err() {
+                // Half a file must not look like a whole one.
+                let _ = pieces.blocking_send(Err(std::io::Error::other("the file cannot be read")));
+            }
+            read
+        });
+        let body = futures_util::stream::unfold(arriving, async |mut arriving| {
+            arriving.recv().await.map(|piece| (piece, arriving))
+        });
+        let answer = self.transport.upload(request, axum::body::Body::from_stream(body)).await;
+        reading.await.or_unknown("reading was interrupted")??;
+        answer?.good()
+    }
+
     /// Whether this process is its own server.
     pub fn is_in_process(&self) -> bool {
         matches!(self.transport, Transport::InProcess(_))
@@ -215,7 +252,7 @@ fn take_items(document: &mut Value, member: &str) -> Result<Vec<Value>, Failure>
 impl Request {
     /// A request for a path, from the server's root.
     pub fn new(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new() }
+        Self { method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new(), streams: false }
     }
 
     /// `GET`.

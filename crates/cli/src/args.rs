@@ -1,9 +1,13 @@
 //! The command line as types. The doc comments are the help texts.
 
 mod authority;
+mod cert;
+mod format;
 mod tag;
 
 pub use authority::{AuthorityCommand, Bundle, CreateAuthority, RevokeKey, RotateKey};
+pub use cert::{Authority, CertCommand, Issue, MakeCsr, MakeOpenPgp, SelfSign};
+pub use format::{FormatArg, FormatOptions};
 pub use tag::{Check, Get, ListTags, Push, SeenLog, TagCommand, Voice, Words};
 
 use std::path::PathBuf;
@@ -85,6 +89,9 @@ pub enum Command {
     Sign(Sign),
     /// Check the signature of a file.
     Verify(Verify),
+    /// Make and show certificates: self-signed ones, requests, those of a small authority, OpenPGP ones.
+    #[command(subcommand)]
+    Cert(CertCommand),
     /// Texts that authorities vouch for: sign and read them with local keys, or keep them on a server.
     #[command(subcommand)]
     Tag(TagCommand),
@@ -391,7 +398,9 @@ impl From<EncodingArg> for Encoding {
     after_help = "Where the scheme has a hash, the file is hashed here and only the digest is sent.\n\n\
     Examples:\n  \
     countersign sign a.tar.gz b.tar.gz --key release      writes a.tar.gz.sig and b.tar.gz.sig\n  \
-    tar c dir | countersign sign - --key release > dir.tar.sig"
+    tar c dir | countersign sign - --key release > dir.tar.sig\n  \
+    countersign sign *.ko --key modules --format kmod --certificate modules.pem --in-place\n  \
+    countersign sign grub.cfg --key release --format openpgp --certificate release.asc"
 )]
 pub struct Sign {
     /// The files to sign; `-` reads standard input.
@@ -412,9 +421,21 @@ pub struct Sign {
     /// Write the signature here; `-` is standard output. For one file only.
     #[arg(short, long, value_name = "OUT", conflicts_with = "detached")]
     pub output: Option<PathBuf>,
-    /// Write each signature beside its file, as FILE.sig: what happens without -o.
+    /// Write each signature beside its file, as FILE.sig: what happens without -o. With --format kmod and
+    /// authenticode: only what is to be put into the file.
     #[arg(long)]
     pub detached: bool,
+    #[command(flatten)]
+    pub written: FormatOptions,
+    /// With --format efi-var: the lists are added to the variable, instead of taking its place.
+    #[arg(long, requires = "variable")]
+    pub append: bool,
+    /// With --format cms: the signature does not say when it was made.
+    #[arg(long, requires = "format")]
+    pub no_signing_time: bool,
+    /// With --format kmod and authenticode: the signed file takes the place of the unsigned one.
+    #[arg(long, requires = "format", conflicts_with_all = ["output", "detached"])]
+    pub in_place: bool,
 }
 
 /// Options of `verify`.
@@ -422,22 +443,29 @@ pub struct Sign {
 #[command(after_help = "With a PEM file as the key nothing is asked of any server.\n\n\
     Examples:\n  \
     countersign verify a.tar.gz --signature a.tar.gz.sig --key release.pem --scheme ecdsa-sha384\n  \
-    countersign verify a.tar.gz --signature a.tar.gz.sig --key release")]
+    countersign verify a.tar.gz --signature a.tar.gz.sig --key release\n  \
+    countersign verify module.ko --format kmod --certificate modules.pem\n  \
+    countersign verify image --format cms --certificate root.pem --signature image.p7s")]
 pub struct Verify {
     /// The file that was signed; `-` reads standard input.
     pub file: PathBuf,
-    /// The file with the signature.
-    #[arg(long, value_name = "SIG")]
-    pub signature: PathBuf,
+    /// The file with the signature. Not for formats that have it inside.
+    #[arg(long, value_name = "SIG", required_unless_present = "format")]
+    pub signature: Option<PathBuf>,
     /// A file with the public key or a certificate (PEM), else the name of a key of the server.
-    #[arg(long, value_name = "PEM|NAME")]
-    pub key: String,
+    #[arg(long, value_name = "PEM|NAME", required_unless_present = "format")]
+    pub key: Option<String>,
     /// The scheme [default: the key type's own].
     #[arg(long)]
     pub scheme: Option<Scheme>,
     /// How an ECDSA signature is written.
     #[arg(long, value_enum, default_value_t)]
     pub encoding: EncodingArg,
+    #[command(flatten)]
+    pub written: FormatOptions,
+    /// With --format openpgp, cms and x509: whether it was good at this time (RFC 3339) [default: now].
+    #[arg(long, value_name = "TIME", requires = "format")]
+    pub at: Option<jiff::Timestamp>,
 }
 
 /// Which log, and whose word for it.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -98,25 +99,39 @@ pub fn hash(path: &Path, alg: HashAlg) -> Result<Digest, Failure> {
 /// # Errors
 /// As [`hash`].
 pub fn measure(path: &Path, alg: HashAlg) -> Result<(Digest, u64), Failure> {
-    let (mut file, length) = open(path)?;
-    let bar = progress(path, length);
     let mut hasher = Hasher::new(alg);
     let mut bytes = 0;
+    feed(path, |piece| {
+        hasher.update(piece);
+        bytes += piece.len() as u64;
+        ControlFlow::Continue(())
+    })?;
+    Ok((hasher.finish(), bytes))
+}
+
+/// Reads a file in pieces, in fixed memory, with a progress bar when it is long; `each` may end it early.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn feed(path: &Path, mut each: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), Failure> {
+    let (mut file, length) = open(path)?;
+    let bar = progress(path, length);
     let mut buffer = vec![0; 1 << 18];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => break,
             Ok(n) => {
-                hasher.update(&buffer[..n]);
-                bytes += n as u64;
                 bar.inc(n as u64);
+                if each(&buffer[..n]).is_break() {
+                    break;
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Failure::file("read", path, &error)),
         }
     }
     bar.finish_and_clear();
-    Ok((hasher.finish(), bytes))
+    Ok(())
 }
 
 fn progress(path: &Path, length: Option<u64>) -> ProgressBar {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use http::{HeaderValue, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -23,6 +24,9 @@ const MAX_ANSWER: usize = 64 << 20;
 
 /// For the whole of a request. Making an RSA key takes seconds on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// For a body that comes in pieces; the server ends it long before if nothing comes.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -133,15 +137,23 @@ impl Transport {
         Ok(Answer { status: parts.status, headers: parts.headers, body: Bytes::new() })
     }
 
+    /// Sends a request whose body comes in pieces, and reads the whole answer. It takes as long as the body takes.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn upload(&self, request: Request, body: Body) -> Result<Answer, Failure> {
+        let request = self.build(request)?.map(|_| body);
+        read(self.exchange(request).await?, self).await
+    }
+
     async fn exchange(
         &self,
-        request: http::Request<Full<Bytes>>,
+        request: http::Request<Body>,
     ) -> Result<http::Response<axum::body::Body>, Failure> {
         match self {
             Self::Remote(remote) => remote.exchange(request).await,
             Self::Socket(path) => exchange_over_socket(path, request).await,
             Self::InProcess(router) => {
-                let request = request.map(axum::body::Body::new);
                 let sent: Result<_, Infallible> = (**router).clone().oneshot(request).await;
                 let Ok(response) = sent;
                 Ok(response)
@@ -149,7 +161,7 @@ impl Transport {
         }
     }
 
-    fn build(&self, request: Request) -> Result<http::Request<Full<Bytes>>, Failure> {
+    fn build(&self, request: Request) -> Result<http::Request<Body>, Failure> {
         let uri = match self {
             Self::Remote(remote) => format!("{}{}", remote.base, request.path),
             Self::Socket(_) | Self::InProcess(_) => request.path,
@@ -166,10 +178,10 @@ impl Transport {
             }
             Self::Socket(_) | Self::InProcess(_) => builder = builder.header(header::HOST, "localhost"),
         }
-        if request.body.is_empty() && builder.method_ref() == Some(&http::Method::POST) {
+        if request.body.is_empty() && !request.streams && builder.method_ref() == Some(&http::Method::POST) {
             builder = builder.header(header::CONTENT_LENGTH, 0);
         }
-        builder.body(Full::new(request.body)).or_unknown("cannot make the request")
+        builder.body(Body::new(Full::new(request.body))).or_unknown("cannot make the request")
     }
 }
 
@@ -186,13 +198,21 @@ impl fmt::Display for Transport {
 impl Remote {
     async fn exchange(
         &self,
-        request: http::Request<Full<Bytes>>,
+        request: http::Request<Body>,
     ) -> Result<http::Response<axum::body::Body>, Failure> {
         let (parts, body) = request.into_parts();
-        // The body is in memory: collecting it cannot fail.
-        let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes);
-        let request = reqwest::Request::try_from(http::Request::from_parts(parts, body))
+        let streams = body.size_hint().exact().is_none();
+        let body = if streams {
+            reqwest::Body::wrap_stream(body.into_data_stream())
+        } else {
+            let body = body.collect().await.or_unknown("cannot make the request")?;
+            body.to_bytes().into()
+        };
+        let mut request = reqwest::Request::try_from(http::Request::from_parts(parts, body))
             .or_unknown("cannot make the request")?;
+        if streams {
+            *request.timeout_mut() = Some(UPLOAD_TIMEOUT);
+        }
         let response =
             self.client.execute(request).await.map_err(|error| no_answer(self, root_cause(&error)))?;
         Ok(http::Response::from(response).map(axum::body::Body::new))
@@ -207,7 +227,7 @@ impl fmt::Display for Remote {
 
 async fn exchange_over_socket(
     path: &Path,
-    request: http::Request<Full<Bytes>>,
+    request: http::Request<Body>,
 ) -> Result<http::Response<axum::body::Body>, Failure> {
     let place = path.display();
     let stream = UnixStream::connect(path).await.map_err(|error| no_answer(&place, error))?;

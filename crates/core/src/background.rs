@@ -85,7 +85,8 @@ async fn refresh(ctx: &Context) {
     }
 }
 
-async fn try_refresh(ctx: &Context) -> Result<(), Error> {
+/// Takes over what other nodes wrote, now: for who looks for what the database has and the cache has not.
+pub(crate) async fn try_refresh(ctx: &Context) -> Result<(), Error> {
     let stale = ctx.stale.load(Ordering::Acquire);
     if !stale && !ctx.shared {
         return Ok(());
@@ -95,6 +96,10 @@ async fn try_refresh(ctx: &Context) -> Result<(), Error> {
         return Ok(());
     }
     let _writing = ctx.writing.lock().await;
+    // Of many that wait for it, the first one did it for all.
+    if !ctx.stale.load(Ordering::Acquire) && generation == ctx.generation.load(Ordering::Acquire) {
+        return Ok(());
+    }
     ctx.stale.store(false, Ordering::Release);
     match Snapshot::load(&ctx.store, ctx.now(), Some(&ctx.cache)).await {
         Ok(snapshot) => {

@@ -66,6 +66,12 @@ pub enum Error {
     NotExportable(KeyName),
     #[error("key `{key}` signs no format `{format}`")]
     FormatNotAllowed { key: KeyName, format: Format },
+    #[error("format `{format}` is not signed with keys of type `{key_type}`")]
+    FormatMismatch { format: Format, key_type: KeyType },
+    #[error("a signature of format `{0}` is made of the content, not of its digest")]
+    FormatTakesNoDigest(Format),
+    #[error("{why}")]
+    NotSignable { member: &'static str, why: String, hint: &'static str },
     #[error("nobody could change the policy afterwards")]
     LocksOut,
     #[error("{0}")]
@@ -204,7 +210,7 @@ impl Error {
     /// The stable name.
     pub fn code(&self) -> Code {
         match self {
-            Self::InvalidRequest { .. } => Code::InvalidRequest,
+            Self::InvalidRequest { .. } | Self::NotSignable { .. } => Code::InvalidRequest,
             Self::InvalidName(_) => Code::InvalidName,
             Self::MalformedKey(_) => Code::MalformedKey,
             Self::BadCredentials(_) => Code::BadCredentials,
@@ -218,9 +224,11 @@ impl Error {
             Self::KeyRevoked(_) => Code::KeyRevoked,
             Self::KeyRetired(_) => Code::KeyRetired,
             Self::TooLarge { .. } => Code::TooLarge,
-            Self::SchemeMismatch { .. } | Self::OtherHash { .. } => Code::SchemeMismatch,
+            Self::SchemeMismatch { .. } | Self::OtherHash { .. } | Self::FormatMismatch { .. } => {
+                Code::SchemeMismatch
+            }
             Self::DigestLength { .. } => Code::DigestLength,
-            Self::DigestNotSupported(_) => Code::DigestNotSupported,
+            Self::DigestNotSupported(_) | Self::FormatTakesNoDigest(_) => Code::DigestNotSupported,
             Self::MessageTooLong { .. } => Code::MessageTooLong,
             Self::WeakKey(_) => Code::WeakKey,
             Self::KdfTooCostly(_) => Code::KdfTooCostly,
@@ -240,6 +248,7 @@ impl Error {
     pub fn member(&self) -> Option<&'static str> {
         match self {
             Self::InvalidRequest { member, .. } => *member,
+            Self::NotSignable { member, .. } => Some(*member),
             _ => None,
         }
     }
@@ -294,6 +303,11 @@ impl Error {
             Self::WrongPassphrase(_) => "check the passphrase".into(),
             Self::NotExportable(_) => "whether a key can be exported is decided when it is made".into(),
             Self::FormatNotAllowed { .. } => "the key's document lists its `formats`".into(),
+            Self::FormatMismatch { .. } => "use an RSA key: every format takes `rsa-2048`".into(),
+            Self::FormatTakesNoDigest(_) => {
+                "send the content, or stream it as `application/octet-stream`".into()
+            }
+            Self::NotSignable { hint, .. } => (*hint).into(),
             Self::LocksOut => {
                 "let another enabled principal have `policy:write` on `policy` before, and keep a rule for it"
                     .into()

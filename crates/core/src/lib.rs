@@ -11,6 +11,7 @@
 //! log        heads, entries, proofs          idempotency  the first answer again
 //! backup     create, verify, restore         startup    open a data directory
 //! publication  what was published: the log that everybody may read
+//! certify    certificates, requests for them, OpenPGP keys
 //! ```
 
 pub mod appliance;
@@ -18,6 +19,7 @@ pub mod auth;
 mod background;
 pub mod backup;
 pub mod caller;
+pub mod certify;
 pub mod context;
 pub mod error;
 mod home;

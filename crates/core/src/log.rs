@@ -220,6 +220,19 @@ struct Kept {
     reader: Reader,
 }
 
+/// The logs other than this node's whose files are here, by name, and their sizes.
+pub(crate) async fn earlier(ctx: &Context) -> Result<Vec<(Name, u64)>, Error> {
+    let mut logs = Vec::new();
+    for head in ctx.store.log_heads().await? {
+        let Ok(origin) = head.origin.parse::<Name>() else { continue };
+        if origin != ctx.node && Reader::new(ctx, &origin).dir.is_dir() {
+            logs.push((origin, head.size));
+        }
+    }
+    logs.sort();
+    Ok(logs)
+}
+
 /// The logs that are kept here and that `caller` may read: this node's, then others by name.
 async fn searchable(ctx: &Context, caller: &Caller) -> Result<Vec<Kept>, Error> {
     let may_read = |origin: &str| pipeline::may(ctx, caller, Action::LogRead, &Resource::log(origin));
@@ -228,13 +241,10 @@ async fn searchable(ctx: &Context, caller: &Caller) -> Result<Vec<Kept>, Error> 
         let size = known_head(ctx).await?.size;
         logs.push(Kept { origin: ctx.node.clone(), size, reader: Reader::new(ctx, &ctx.node) });
     }
-    let mut others = ctx.store.log_heads().await?;
-    others.sort_by(|a, b| a.origin.cmp(&b.origin));
-    for head in others {
-        let Ok(origin) = head.origin.parse::<Name>() else { continue };
-        let reader = Reader::new(ctx, &origin);
-        if origin != ctx.node && may_read(origin.as_str()) && reader.dir.is_dir() {
-            logs.push(Kept { origin, size: head.size, reader });
+    for (origin, size) in earlier(ctx).await? {
+        if may_read(origin.as_str()) {
+            let reader = Reader::new(ctx, &origin);
+            logs.push(Kept { origin, size, reader });
         }
     }
     if logs.is_empty() {

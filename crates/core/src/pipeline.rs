@@ -131,7 +131,7 @@ pub fn admit(
     caller: &Caller,
     key: &KeyName,
     scheme: Option<Scheme>,
-    format_of: fn(Scheme) -> Format,
+    format_of: impl Fn(Scheme) -> Format,
 ) -> Result<Admitted, Error> {
     let Some(key) = ctx.cache.key(key) else {
         return Err(refuse_unknown(ctx, caller, key, scheme, format_of));
@@ -167,7 +167,7 @@ fn refuse_unknown(
     caller: &Caller,
     key: &KeyName,
     scheme: Option<Scheme>,
-    format_of: fn(Scheme) -> Format,
+    format_of: impl Fn(Scheme) -> Format,
 ) -> Error {
     let resource = Resource::key(key);
     let schemes = scheme.as_ref().map_or(Scheme::ALL.as_slice(), std::slice::from_ref);

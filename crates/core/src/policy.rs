@@ -361,6 +361,11 @@ fn asked(entry: &Entry) -> Option<(Action, Resource)> {
             let name = entry.subject.as_deref()?.split(' ').next()?;
             return Some((Action::AuthorityWrite, Resource::authority(name)));
         }
+        Op::TagWrite => {
+            // So is it here.
+            let name = entry.subject.as_deref()?.split(' ').next()?;
+            return Some((Action::TagWrite, Resource::tag(name)));
+        }
         Op::LogContinue => return None,
     };
     Some((action, Resource::key(entry.key.as_ref()?)))

@@ -1,7 +1,13 @@
-//! Bare signatures over bytes of the caller's choice: one, a batch, a stream; and their verification.
+//! Signatures over content of the caller's choice: one, a batch, a stream; and the verification of bare ones.
+//!
+//! Bare signatures are made here, those of other formats with [`format`](mod@format).
+
+pub mod format;
+
+use std::fmt;
 
 use countersign_keyhost::client::{LogRef, SignedRef};
-use countersign_model::digest::{DigestError, sha256};
+use countersign_model::digest::{DigestError, Hasher, sha256};
 use countersign_model::public_key::VerifyError;
 use countersign_model::{
     Digest, Encoding, Format, HashAlg, KeyId, KeyName, KeyType, PublicKey, RawSignature, RequestId, Scheme,
@@ -18,7 +24,7 @@ use crate::pipeline::{self, Admitted, Order};
 use crate::snapshot::KeyState;
 
 /// What is to be signed or verified.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Content {
     /// The message itself.
     Message(Vec<u8>),
@@ -28,11 +34,22 @@ pub enum Content {
     WrongLength(DigestError),
     /// A message that was hashed as it arrived.
     Streamed {
-        /// By the hash of the scheme.
-        digest: Digest,
+        /// By the hash of the scheme, and still open: some formats hash more behind the content.
+        hasher: Hasher,
         /// SHA-256 of the message.
         input: [u8; 32],
     },
+}
+
+/// Says how it was given, and nothing of what it is.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Message(_) => "Message(..)",
+            Self::Digest(_) | Self::WrongLength(_) => "Digest(..)",
+            Self::Streamed { .. } => "Streamed(..)",
+        })
+    }
 }
 
 impl Content {
@@ -59,8 +76,10 @@ impl Content {
 pub struct SignRequest {
     /// The key.
     pub key: KeyName,
-    /// `None`: the key's default.
+    /// `None`: the key's default, or the format's.
     pub scheme: Option<Scheme>,
+    /// `None`: a bare signature.
+    pub format: Option<format::Parameters>,
     /// The content.
     pub content: Content,
     /// How an ECDSA signature is to be written; `None`: in DER. For other schemes there is nothing to say.
@@ -78,9 +97,11 @@ pub struct SignAnswer {
     pub key_id: KeyId,
     /// The scheme.
     pub scheme: Scheme,
+    /// How the signature is written; `None`: bare.
+    pub format: Option<Format>,
     /// The signature as it was asked for. Base64 in the document.
     pub signature: Vec<u8>,
-    /// What was signed, where the scheme has a hash.
+    /// What was signed, where a bare signature's scheme has a hash.
     pub digest: Option<Digest>,
     /// Its entry in the log.
     pub log: LogRef,
@@ -92,11 +113,14 @@ impl Serialize for SignAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use base64::Engine as _;
         let signature = base64::engine::general_purpose::STANDARD.encode(&self.signature);
-        let members = if self.digest.is_some() { 7 } else { 6 };
+        let members = 6 + usize::from(self.digest.is_some()) + usize::from(self.format.is_some());
         let mut document = serializer.serialize_struct("SignAnswer", members)?;
         document.serialize_field("key", &self.key.as_str())?;
         document.serialize_field("key_id", self.key_id.as_str())?;
         document.serialize_field("scheme", self.scheme.as_str())?;
+        if let Some(format) = &self.format {
+            document.serialize_field("format", format.as_str())?;
+        }
         document.serialize_field("signature", &signature)?;
         if let Some(digest) = &self.digest {
             document.serialize_field("digest", &digest.to_string())?;
@@ -132,19 +156,14 @@ const LONG: usize = 128 << 10;
 /// not, what [`pipeline::admit`] refuses, the encoding again where the scheme is the key's default, a content
 /// that does not suit the scheme, and what the key host refuses.
 pub async fn sign_one(ctx: &Context, caller: &Caller, request: SignRequest) -> Result<SignAnswer, Error> {
-    check_subject(request.subject.as_deref())?;
-    let (admitted, encoding) = admit(ctx, caller, &request.key, request.scheme, request.encoding)?;
-    let (scheme, key_type) = (admitted.scheme, admitted.key.key_type);
-    let limit = ctx.limits.message_bytes;
-    let (to_sign, input) = if request.content.len() > LONG {
-        beside(move || to_sign(scheme, key_type, request.content, limit)).await??
+    let (order, pending) = if request.content.len() > LONG {
+        let (ctx, caller) = (ctx.clone(), caller.clone());
+        beside(move || prepare(&ctx, &caller, request)).await??
     } else {
-        to_sign(scheme, key_type, request.content, limit)?
+        prepare(ctx, caller, request)?
     };
-    let pending = Pending::new(&admitted, &to_sign, encoding);
-    let order = Order { admitted, to_sign, input, subject: request.subject };
     let signed = pipeline::sign(ctx, caller, order).await?;
-    Ok(pending.finish(signed, caller))
+    pending.finish(signed, caller)
 }
 
 /// Signs many contents; one's refusal does not touch the others. Requests that could not even be read are
@@ -179,7 +198,7 @@ pub async fn sign_batch(
     let finish = |place: Result<Pending, Error>| {
         let pending = place?;
         match signed.next() {
-            Some(signed) => Ok(pending.finish(signed?, caller)),
+            Some(signed) => pending.finish(signed?, caller),
             None => Err(failure.clone().unwrap_or_else(batch_failed)),
         }
     };
@@ -192,10 +211,20 @@ fn batch_failed() -> Error {
 
 fn prepare(ctx: &Context, caller: &Caller, request: SignRequest) -> Result<(Order, Pending), Error> {
     check_subject(request.subject.as_deref())?;
+    if let Some(parameters) = request.format {
+        check_no_encoding(request.encoding)?;
+        let admitted = format::admit(ctx, caller, &request.key, request.scheme, parameters.format())?;
+        let signer = format::Signer { key: admitted.key.public()?, now: ctx.now() };
+        let prepared = format::prepare(parameters, &signer, request.content, ctx.limits.message_bytes)?;
+        let pending = Pending::new(&admitted, Written::In(Box::new(prepared.pending)));
+        let format::Prepared { to_sign, input, .. } = prepared;
+        return Ok((Order { admitted, to_sign, input, subject: request.subject }, pending));
+    }
     let (admitted, encoding) = admit(ctx, caller, &request.key, request.scheme, request.encoding)?;
     let limit = ctx.limits.message_bytes;
     let (to_sign, input) = to_sign(admitted.scheme, admitted.key.key_type, request.content, limit)?;
-    let pending = Pending::new(&admitted, &to_sign, encoding);
+    let digest = if let ToSign::Digest(digest) = &to_sign { Some(*digest) } else { None };
+    let pending = Pending::new(&admitted, Written::Bare { digest, encoding });
     Ok((Order { admitted, to_sign, input, subject: request.subject }, pending))
 }
 
@@ -226,32 +255,52 @@ fn encoding_of(scheme: Scheme, encoding: Option<Encoding>) -> Result<Encoding, E
     }
 }
 
+/// Formats say themselves how a signature is written.
+fn check_no_encoding(encoding: Option<Encoding>) -> Result<(), Error> {
+    match encoding {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid("encoding", "`encoding` is for bare signatures only")),
+    }
+}
+
 /// What the answer needs beside the signature.
 struct Pending {
     key: KeyName,
     key_id: KeyId,
     scheme: Scheme,
-    digest: Option<Digest>,
-    encoding: Encoding,
+    written: Written,
+}
+
+/// How the signature will be written.
+enum Written {
+    Bare { digest: Option<Digest>, encoding: Encoding },
+    In(Box<format::Pending>),
 }
 
 impl Pending {
-    fn new(admitted: &Admitted, to_sign: &ToSign, encoding: Encoding) -> Self {
-        let digest = if let ToSign::Digest(digest) = to_sign { Some(*digest) } else { None };
+    fn new(admitted: &Admitted, written: Written) -> Self {
         let key = &admitted.key;
-        Self { key: key.name.clone(), key_id: key.id.clone(), scheme: admitted.scheme, digest, encoding }
+        Self { key: key.name.clone(), key_id: key.id.clone(), scheme: admitted.scheme, written }
     }
 
-    fn finish(self, signed: SignedRef, caller: &Caller) -> SignAnswer {
-        SignAnswer {
-            signature: signed.signature.encode(self.scheme, self.encoding),
+    /// Never releases a signature in a format that does not verify.
+    fn finish(self, signed: SignedRef, caller: &Caller) -> Result<SignAnswer, Error> {
+        let (format, signature, digest) = match self.written {
+            Written::Bare { digest, encoding } => {
+                (None, signed.signature.encode(self.scheme, encoding), digest)
+            }
+            Written::In(pending) => (Some(pending.format()), pending.finish(signed.signature)?, None),
+        };
+        Ok(SignAnswer {
             key: self.key,
             key_id: self.key_id,
             scheme: self.scheme,
-            digest: self.digest,
+            format,
+            signature,
+            digest,
             log: signed.log,
             request_id: caller.request_id.clone(),
-        }
+        })
     }
 }
 
@@ -260,7 +309,7 @@ impl Pending {
 pub struct StreamPlan {
     /// The scheme.
     pub scheme: Scheme,
-    /// What to hash it with; `None`: the scheme takes the message, which must be collected.
+    /// What to hash it with; `None`: the scheme or the format takes the whole content, which must be collected.
     pub hash: Option<HashAlg>,
     /// The most bytes.
     pub limit: u64,
@@ -276,12 +325,22 @@ pub fn plan_stream(
     key: &KeyName,
     scheme: Option<Scheme>,
     encoding: Option<Encoding>,
+    format: Option<Format>,
 ) -> Result<StreamPlan, Error> {
-    let (admitted, _) = admit(ctx, caller, key, scheme, encoding)?;
-    let hash = admitted.scheme.hash();
+    let (scheme, hash) = match format {
+        None => {
+            let (admitted, _) = admit(ctx, caller, key, scheme, encoding)?;
+            (admitted.scheme, admitted.scheme.hash())
+        }
+        Some(format) => {
+            check_no_encoding(encoding)?;
+            let scheme = format::admit(ctx, caller, key, scheme, format)?.scheme;
+            (scheme, format::streamed_hash(format, scheme))
+        }
+    };
     let limits = &ctx.limits;
     let limit = if hash.is_some() { limits.streamed_bytes } else { limits.message_bytes };
-    Ok(StreamPlan { scheme: admitted.scheme, hash, limit })
+    Ok(StreamPlan { scheme, hash, limit })
 }
 
 /// Checks a `subject`.
@@ -314,7 +373,7 @@ fn to_sign(
             });
         }
         Content::Digest(digest) => (ToSign::Digest(digest), None),
-        Content::Streamed { digest, input } => (ToSign::Digest(digest), Some(input)),
+        Content::Streamed { hasher, input } => (ToSign::Digest(hasher.finish()), Some(input)),
         Content::Message(message) => {
             let to_sign = match scheme.hash() {
                 Some(hash) => ToSign::Digest(hash.digest(&message)),

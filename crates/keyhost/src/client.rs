@@ -978,6 +978,7 @@ fn recorded(op: Op) -> Result<Action, HostError> {
             Action::PrincipalWrite
         }
         Op::AuthoritySet => Action::AuthorityWrite,
+        Op::TagWrite => Action::TagWrite,
         // The key host writes these itself, with what they log.
         Op::Sign | Op::KeyCreate | Op::KeyImport | Op::KeyExport | Op::BackupCreate | Op::SealRotate => {
             return Err(HostError::Protocol(format!("{op:?} is not recorded by itself")));
@@ -1069,6 +1070,7 @@ mod tests {
             (Op::PolicySet, None),
             (Op::LogContinue, None),
             (Op::TokenRevoke, None),
+            (Op::TagWrite, None),
             (Op::Sign, key(&mine)),
             (Op::BackupCreate, None),
             (Op::SealRotate, None),

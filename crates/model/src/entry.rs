@@ -64,6 +64,8 @@ pub enum Op {
     TokenRevoke,
     /// An authority was made, or its keys changed: `subject` begins with its name.
     AuthoritySet,
+    /// A tag was hidden, restored, or written without a signature made here: `subject` begins with its name.
+    TagWrite,
     /// The first entry of a log that goes on from another after a restore: `subject` names the old
     /// origin, size and root.
     LogContinue,

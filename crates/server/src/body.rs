@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::problem::Problem;
 
@@ -41,6 +43,7 @@ pub struct Arriving {
     announced: Option<u64>,
     received: u64,
     pace: Pace,
+    secret: bool,
 }
 
 /// How fast a body comes, from its beginning or from when it got its place.
@@ -77,7 +80,7 @@ impl Arriving {
         }
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let pace = Pace::at_least(SLOWEST);
-        Self { body, limit, announced, received: 0, pace }.with_limit(limit)
+        Self { body, limit, announced, received: 0, pace, secret: false }.with_limit(limit)
     }
 
     /// Lowers the limit.
@@ -90,6 +93,13 @@ impl Arriving {
             return Err(too_large(self.limit));
         }
         Ok(self)
+    }
+
+    /// A body with a private key or a passphrase in it: what [`Self::all`] gives is wiped when it is let go of. The
+    /// pieces as they came are so only where they are not part of the connection's own buffer.
+    pub fn secret(mut self) -> Self {
+        self.secret = true;
+        self
     }
 
     /// The next bytes; `None` at the end.
@@ -133,30 +143,109 @@ impl Arriving {
     /// # Errors
     /// As [`Self::next`]; `overloaded` if too many large bodies are held already.
     pub async fn all(self) -> Result<Bytes, Problem> {
-        self.all_in(&LARGE).await
+        Ok(self.held().await?.bytes)
+    }
+
+    /// As [`Self::all`], with the body's place: whoever makes more of the body keeps it until that is gone, too.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub async fn held(self) -> Result<Held, Problem> {
+        self.held_in(&LARGE).await
     }
 
     /// - `room`: one permit for each MiB of large bodies that may be held.
-    async fn all_in(mut self, room: &'static Semaphore) -> Result<Bytes, Problem> {
-        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.next().await? else { return Ok(first) };
-        let mut all = BytesMut::with_capacity(2 * (first.len() + second.len()));
-        all.extend_from_slice(&first);
-        all.extend_from_slice(&second);
+    async fn held_in(mut self, room: &'static Semaphore) -> Result<Held, Problem> {
+        let mut place = Place::default();
+        let Some(first) = self.next().await? else { return Ok(Held { bytes: Bytes::new(), place }) };
+        let mut next = self.next().await?;
+        if next.is_none() && !self.secret {
+            return Ok(Held { bytes: first, place });
+        }
+        let more = next.as_ref().map_or(0, Bytes::len);
+        let mut all = Memory::new(self.secret, 2 * (first.len() + more));
+        all.take(first);
         let most = self.announced.map_or(self.limit, |announced| announced.min(self.limit));
-        let mut place = None;
-        while let Some(bytes) = self.next().await? {
-            all.extend_from_slice(&bytes);
-            if all.len() > SMALL && place.is_none() {
-                place = Some(place_for(most, room).await?);
+        while let Some(bytes) = next {
+            all.take(bytes);
+            if all.as_ref().len() > SMALL && place.0.is_none() {
+                place = Place(Some(Arc::new(place_for(most, room).await?)));
                 self.pace = Pace::at_least(SLOWEST_LARGE);
             }
+            next = self.next().await?;
         }
-        let bytes = all.freeze();
-        Ok(match place {
-            None => bytes,
-            Some(place) => Bytes::from_owner(Large { bytes, _place: place }),
-        })
+        let bytes = match all {
+            Memory::Plain(bytes) if place.0.is_none() => bytes.freeze(),
+            all => Bytes::from_owner(Owned { bytes: all, _place: place.clone() }),
+        };
+        Ok(Held { bytes, place })
+    }
+}
+
+/// A body, and its place among the large ones.
+pub struct Held {
+    /// The body.
+    pub bytes: Bytes,
+    /// Its place.
+    pub place: Place,
+}
+
+/// A place among the large bodies that are held; none for a small one. It is free when its last clone is gone.
+///
+/// It stands for the body and for all that is made of it: with what is decoded of it and with the answer, at most
+/// two and a half times as much at any time.
+#[derive(Clone, Debug, Default)]
+pub struct Place(Option<Arc<SemaphorePermit<'static>>>);
+
+impl Place {
+    /// Ties the place to `bytes`, an answer: it is kept until they were sent.
+    pub fn tie(self, bytes: Vec<u8>) -> Bytes {
+        match self.0 {
+            None => bytes.into(),
+            Some(_) => Bytes::from_owner(Owned { bytes, _place: self }),
+        }
+    }
+}
+
+/// Where a body is collected.
+enum Memory {
+    Plain(BytesMut),
+    /// What it leaves by growing and at its end is wiped.
+    Wiped(Zeroizing<Vec<u8>>),
+}
+
+impl Memory {
+    fn new(secret: bool, capacity: usize) -> Self {
+        if secret {
+            Self::Wiped(Zeroizing::new(Vec::with_capacity(capacity)))
+        } else {
+            Self::Plain(BytesMut::with_capacity(capacity))
+        }
+    }
+
+    fn take(&mut self, more: Bytes) {
+        match self {
+            Self::Plain(bytes) => bytes.extend_from_slice(&more),
+            Self::Wiped(bytes) => {
+                let wanted = bytes.len() + more.len();
+                if wanted > bytes.capacity() {
+                    let mut larger = Zeroizing::new(Vec::with_capacity(wanted.next_power_of_two()));
+                    larger.extend_from_slice(bytes);
+                    *bytes = larger;
+                }
+                bytes.extend_from_slice(&more);
+                wipe(more);
+            }
+        }
+    }
+}
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Plain(bytes) => bytes,
+            Self::Wiped(bytes) => bytes,
+        }
     }
 }
 
@@ -173,20 +262,21 @@ async fn place_for(most: u64, room: &'static Semaphore) -> Result<SemaphorePermi
 /// Bodies up to this many bytes are held without asking.
 const SMALL: usize = 128 << 10;
 
-/// All larger bodies that are held at a time, in MiB: many clients together must not take all memory.
+/// All larger bodies that are held at a time, in MiB: many clients together must not take all memory. With what is
+/// made of them there is no more than for one body of this size ([`Place`]).
 const LARGE_MIB: u32 = 512;
 
 static LARGE: Semaphore = Semaphore::const_new(LARGE_MIB as usize);
 
-/// A large body, and its place among those held.
-struct Large {
-    bytes: Bytes,
-    _place: SemaphorePermit<'static>,
+/// Bytes, and the place among those held that they keep.
+struct Owned<T> {
+    bytes: T,
+    _place: Place,
 }
 
-impl AsRef<[u8]> for Large {
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Owned<T> {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
     }
 }
 
@@ -216,11 +306,19 @@ fn too_slow() -> Problem {
 /// # Errors
 /// In this order: `too-large`, `unsupported-media-type`, then those of reading.
 pub async fn read_json(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes, Problem> {
+    arriving_json(headers, body, limit)?.all().await
+}
+
+/// Begins to read a JSON body.
+///
+/// # Errors
+/// `too-large`, `unsupported-media-type`.
+pub fn arriving_json(headers: &HeaderMap, body: Body, limit: u64) -> Result<Arriving, Problem> {
     let body = Arriving::new(headers, body, limit)?;
     if !is_json(headers) {
         return Err(unsupported("application/json"));
     }
-    body.all().await
+    Ok(body)
 }
 
 /// As [`read_json`], where a request may also have no body at all.
@@ -392,7 +490,8 @@ fn end_of_text(bytes: &[u8], from: usize) -> usize {
     bytes.len()
 }
 
-/// Overwrites `bytes` if nobody else holds them: for bodies with a private key or a passphrase.
+/// Overwrites `bytes` if nobody else holds them, as the buffer of a connection may do. What [`Arriving::secret`]
+/// collects wipes itself.
 pub fn wipe(bytes: Bytes) {
     if let Ok(mut own) = bytes.try_into_mut() {
         zeroize::Zeroize::zeroize(own.as_mut());
@@ -513,6 +612,41 @@ mod tests {
         }))
     }
 
+    #[tokio::test]
+    async fn a_place_is_kept_until_all_that_was_made_of_the_body_is_gone() {
+        let room = room(16);
+        let body = Arriving::new(&HeaderMap::new(), steady(128 << 10, Duration::ZERO), 16 << 20).unwrap();
+        assert_eq!(body.held_in(room).await.err().unwrap().code(), Code::TooLarge);
+        let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![7; 128 << 10])));
+        let body = Body::from_stream(futures_util::stream::iter(chunks));
+        let body = Arriving::new(&HeaderMap::new(), body, 4 << 20).unwrap();
+        let Held { bytes, place } = body.held_in(room).await.unwrap();
+        assert_eq!(room.available_permits(), 12);
+        drop(bytes);
+        let answer = place.tie(vec![0; 10]);
+        let sent_in_part = answer.slice(..5);
+        drop(answer);
+        assert_eq!(room.available_permits(), 12, "somebody still reads the answer");
+        drop(sent_in_part);
+        assert_eq!(room.available_permits(), 16);
+    }
+
+    #[tokio::test]
+    async fn a_secret_body_is_the_same_in_memory_that_is_wiped_however_long_it_is() {
+        for pieces in [0, 1, 2, 40] {
+            let chunks = (0..pieces).map(|n| Ok::<_, std::io::Error>(Bytes::from(vec![n; 10_000])));
+            let body = Body::from_stream(futures_util::stream::iter(chunks));
+            let body = Arriving::new(&HeaderMap::new(), body, 1 << 20).unwrap().secret();
+            let found = body.all().await.unwrap();
+            let expected: Vec<u8> = (0..pieces).flat_map(|n| vec![n; 10_000]).collect();
+            assert_eq!(found, expected);
+        }
+        let mut memory = Memory::new(true, 1);
+        memory.take(Bytes::from_static(b"secret"));
+        memory.take(Bytes::from_static(b"more"));
+        assert!(matches!(memory, Memory::Wiped(bytes) if *bytes == b"secretmore"));
+    }
+
     fn room(mib: usize) -> &'static Semaphore {
         Box::leak(Box::new(Semaphore::new(mib)))
     }
@@ -524,7 +658,7 @@ mod tests {
         let drips = steady(32 << 10, Duration::from_secs(1));
         let start = Instant::now();
         let body = Arriving::new(&HeaderMap::new(), drips, 16 << 20).unwrap();
-        let problem = body.all_in(room).await.unwrap_err();
+        let problem = body.held_in(room).await.err().unwrap();
         assert_eq!(problem.code(), Code::RequestTimeout);
         assert!(start.elapsed().as_secs() <= 40, "{:?}", start.elapsed());
         assert_eq!(room.available_permits(), 16);
@@ -534,16 +668,16 @@ mod tests {
     async fn a_large_body_that_comes_steadily_is_read_to_its_limit_however_long_it_takes() {
         let flows = steady(128 << 10, Duration::from_secs(1));
         let body = Arriving::new(&HeaderMap::new(), flows, 16 << 20).unwrap();
-        assert_eq!(body.all_in(room(16)).await.unwrap_err().code(), Code::TooLarge);
+        assert_eq!(body.held_in(room(16)).await.err().unwrap().code(), Code::TooLarge);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_large_body_without_a_place_is_refused_after_a_time_and_told_to_come_again() {
         let start = Instant::now();
         let body = Arriving::new(&HeaderMap::new(), Body::from(vec![0; 1]), 1 << 20).unwrap();
-        assert!(body.all_in(room(0)).await.is_ok(), "a small one needs none");
+        assert!(body.held_in(room(0)).await.is_ok(), "a small one needs none");
         let body = Arriving::new(&HeaderMap::new(), steady(128 << 10, Duration::ZERO), 1 << 20).unwrap();
-        let problem = body.all_in(room(0)).await.unwrap_err();
+        let problem = body.held_in(room(0)).await.err().unwrap();
         let answer = problem.render(&"r".parse().unwrap());
         assert_eq!((answer.status().as_u16(), start.elapsed().as_secs()), (503, PATIENCE.as_secs()));
         assert!(answer.headers().contains_key(http::header::RETRY_AFTER));

@@ -93,11 +93,14 @@ pub struct Storage {
     pub database: String,
     /// `directory` (default: in the data directory) or `s3://BUCKET/PREFIX?endpoint=URL`.
     pub files: String,
+    /// A directory that something must be mounted on, with the data directory in it; else the server does not
+    /// start. For an encrypted disk that systemd opens: then `--config` names a file that is not on it.
+    pub require_mount: Option<PathBuf>,
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { database: "sqlite".into(), files: "directory".into() }
+        Self { database: "sqlite".into(), files: "directory".into(), require_mount: None }
     }
 }
 
@@ -389,7 +392,7 @@ pub struct Tags {
     pub root_forms: bool,
     /// Whether a tag signed by its own authority may be written without credentials.
     pub self_signed_writes: bool,
-    /// How often a token may write tags in a minute; all who write without credentials count as one.
+    /// How often a token may write tags in a minute, and without credentials an address or an IPv6 network.
     /// Default 600.
     pub writes_per_minute: u32,
 }
@@ -574,6 +577,9 @@ impl Config {
         if files != "directory" && !files.starts_with("s3://") {
             return bad("storage.files", "`directory` or `s3://BUCKET/PREFIX`");
         }
+        if self.storage.require_mount.as_ref().is_some_and(|path| !path.is_absolute()) {
+            return bad("storage.require_mount", "an absolute path");
+        }
         if let Some(url) = &self.public_url {
             let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
             let plain = rest.is_some_and(|host| {
@@ -717,6 +723,7 @@ mod tests {
             ("[limits]\nbody_mib = 0", "limits.body_mib"),
             ("[storage]\ndatabase = \"mysql://x\"", "storage.database"),
             ("[storage]\nfiles = \"/tmp\"", "storage.files"),
+            ("[storage]\nrequire_mount = \"secrets\"", "storage.require_mount"),
             ("[seal]\nsource = \"tpm\"", "tpm"),
             ("[seal]\nsource = \"passphrase-file\"", "seal.passphrase_file"),
             ("[tls]\ncertificate = \"c.pem\"", "key"),

@@ -17,9 +17,11 @@ pub mod auth;
 pub mod body;
 pub mod call;
 pub mod config;
+mod described;
 pub mod idempotency;
 pub mod listener;
 pub mod metrics;
+pub mod mount;
 mod patience;
 pub mod problem;
 pub mod rate;
@@ -46,6 +48,7 @@ use crate::app::App;
 use crate::auth::Peer;
 use crate::config::{Config, ConfigError};
 use crate::listener::Serving;
+use crate::mount::MountError;
 use crate::tls::{Certificate, Files, TlsError};
 
 /// What `countersign serve` was told.
@@ -80,6 +83,9 @@ pub enum ServeError {
     /// The data directory, the database or the key host.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The disk that the data directory must be on.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// The certificate.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
@@ -116,6 +122,7 @@ impl ServeError {
         Some(match self {
             Self::Config(error) => error.hint().into(),
             Self::Start(error) => return error.hint(),
+            Self::Mount(error) => error.hint().into(),
             Self::Tls(error) => error.hint().into(),
             Self::Listen { .. } => "choose another address with `--listen`; port 0 takes any free one".into(),
             Self::Run { .. } => {
@@ -148,6 +155,7 @@ pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    check_mount(&options.data, &config)?;
     let certificate = load_certificate(&options.data, &config)?.map(Arc::new);
     let open = |passphrase| open_options(&options.data, &config, passphrase, options.program.clone());
 
@@ -247,6 +255,11 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
         })
     }
+}
+
+/// Before anything is made in the data directory.
+fn check_mount(data: &Path, config: &Config) -> Result<(), MountError> {
+    config.storage.require_mount.as_deref().map_or(Ok(()), |path| mount::check(path, data))
 }
 
 fn load_certificate(data: &Path, config: &Config) -> Result<Option<Certificate>, TlsError> {
@@ -349,6 +362,7 @@ pub async fn local(
     program: Option<PathBuf>,
 ) -> Result<Local, ServeError> {
     let config = Config::load(data, None)?;
+    check_mount(data, &config)?;
     let ctx = startup::open(open_options(data, &config, passphrase, program)).await?;
     let app = App::new(ctx, config);
     let router = app.front().into_router(Peer::Control);

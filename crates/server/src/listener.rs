@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -52,6 +53,28 @@ pub struct Serving {
     pub alive: Option<mpsc::Sender<Infallible>>,
 }
 
+/// Where a connection comes from, in the extensions of its requests.
+///
+/// An IPv6 address stands for its network of 64 bits: who has one address has as many as they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Remote(IpAddr);
+
+impl Remote {
+    /// Of the other end's address.
+    pub fn new(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address => address,
+        })
+    }
+}
+
+impl std::fmt::Display for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Accepts connections from the network, at most `connections` at a time, until it is told to stop.
 pub async fn accept_network(
     listener: TcpListener,
@@ -65,16 +88,17 @@ pub async fn accept_network(
             accepted = listener.accept() => accepted,
             () = stopped(&mut serving.stop) => return,
         };
-        let Some(tcp) = accepted_or_pause(accepted.map(|(tcp, _)| tcp)).await else { continue };
+        let Some((tcp, remote)) = accepted_or_pause(accepted).await else { continue };
+        let remote = Some(Remote::new(remote.ip()));
         // Answers are small: waiting to fill a packet would only delay them.
         let _ = tcp.set_nodelay(true);
         let acceptor = certificate.as_ref().map(|certificate| certificate.acceptor());
         let serving = serving.clone();
         tokio::spawn(async move {
             match acceptor {
-                None => connection(tcp, Peer::Network, serving).await,
+                None => connection(tcp, Peer::Network, remote, serving).await,
                 Some(acceptor) => match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
-                    Ok(Ok(tls)) => connection(tls, Peer::Network, serving).await,
+                    Ok(Ok(tls)) => connection(tls, Peer::Network, remote, serving).await,
                     Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!("a TLS handshake took too long"),
                 },
@@ -95,7 +119,7 @@ pub async fn accept_control(listener: UnixListener, mut serving: Serving) {
         let Some(unix) = accepted_or_pause(accepted.map(|(unix, _)| unix)).await else { continue };
         let serving = serving.clone();
         tokio::spawn(async move {
-            connection(unix, Peer::Control, serving).await;
+            connection(unix, Peer::Control, None, serving).await;
             drop(place);
         });
     }
@@ -146,7 +170,7 @@ async fn accepted_or_pause<T>(accepted: io::Result<T>) -> Option<T> {
 }
 
 /// Serves one connection to its end.
-pub async fn connection<S>(stream: S, peer: Peer, serving: Serving)
+pub async fn connection<S>(stream: S, peer: Peer, remote: Option<Remote>, serving: Serving)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -157,7 +181,11 @@ where
     let service = service_fn(move |request: http::Request<Incoming>| -> Answering {
         asked.store(true, Ordering::Relaxed);
         let front = answering.clone();
-        Box::pin(async move { Ok(front.answer(request.map(Body::new), peer).await) })
+        let mut request = request.map(Body::new);
+        if let Some(remote) = remote {
+            request.extensions_mut().insert(remote);
+        }
+        Box::pin(async move { Ok(front.answer(request, peer).await) })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -199,5 +227,18 @@ async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let mut ignored = [0; 4096];
     if stream.shutdown().await.is_ok() {
         while matches!(stream.read(&mut ignored).await, Ok(count) if count > 0) {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_network_are_one() {
+        let shown = |text: &str| Remote::new(text.parse().unwrap()).to_string();
+        assert_eq!(shown("192.0.2.7"), "192.0.2.7");
+        assert_eq!(shown("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(shown("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
     }
 }

@@ -1,13 +1,20 @@
-//! How often somebody may do something: a token bucket each.
+//! How often somebody may do something: a token bucket each, and one for all who are too many.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Buckets that hold a minute's worth and are filled steadily.
 pub struct Rates {
     per_minute: u32,
-    buckets: Mutex<HashMap<String, Bucket>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    buckets: HashMap<String, Bucket>,
+    /// When full buckets were last forgotten.
+    swept: Option<Instant>,
 }
 
 /// How much was taken, and when that was.
@@ -17,13 +24,17 @@ struct Bucket {
     at: Instant,
 }
 
-/// Above this many buckets those that are full again are forgotten.
+/// At this many buckets those that are full again are forgotten, at most once a second. Whoever comes while
+/// there are as many still shares the bucket of [`THE_REST`]: memory does not grow with the number of askers.
 const MANY: usize = 4096;
+
+/// Nobody's name.
+const THE_REST: &str = "";
 
 impl Rates {
     /// - `per_minute`: how often, and how often at once after a pause.
     pub fn new(per_minute: u32) -> Self {
-        Self { per_minute, buckets: Mutex::default() }
+        Self { per_minute, state: Mutex::default() }
     }
 
     /// How often.
@@ -36,11 +47,9 @@ impl Rates {
     /// # Errors
     /// The seconds, at least 1, after which there will be one.
     pub fn take(&self, who: &str, now: Instant) -> Result<(), u32> {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MANY && !buckets.contains_key(who) {
-            buckets.retain(|_, bucket| bucket.taken(now, self.per_minute) > 0.0);
-        }
-        let bucket = buckets.entry(who.to_owned()).or_insert(Bucket { taken: 0.0, at: now });
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let who = if state.has_room_for(who, self.per_minute, now) { who } else { THE_REST };
+        let bucket = state.buckets.entry(who.to_owned()).or_insert(Bucket { taken: 0.0, at: now });
         let taken = bucket.taken(now, self.per_minute);
         let full = f64::from(self.per_minute);
         if taken + 1.0 > full {
@@ -53,6 +62,23 @@ impl Rates {
     }
 }
 
+impl State {
+    fn has_room_for(&mut self, who: &str, per_minute: u32, now: Instant) -> bool {
+        if self.buckets.len() < MANY || self.buckets.contains_key(who) {
+            return true;
+        }
+        let just_now = |swept: Instant| now.saturating_duration_since(swept) < SWEEP;
+        if !self.swept.is_some_and(just_now) {
+            self.swept = Some(now);
+            self.buckets.retain(|_, bucket| bucket.taken(now, per_minute) > 0.0);
+        }
+        self.buckets.len() < MANY
+    }
+}
+
+/// How often full buckets are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
 impl Bucket {
     fn taken(&self, now: Instant, per_minute: u32) -> f64 {
         let filled = now.saturating_duration_since(self.at).as_secs_f64() * f64::from(per_minute) / 60.0;
@@ -63,7 +89,6 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_bucket_holds_a_minutes_worth_and_fills_steadily() {
@@ -94,6 +119,18 @@ mod tests {
             rates.take(&n.to_string(), start).unwrap();
         }
         rates.take("x", start + Duration::from_secs(60)).unwrap();
-        assert_eq!(rates.buckets.lock().unwrap().len(), 1);
+        assert_eq!(rates.state.lock().unwrap().buckets.len(), 1);
+    }
+
+    #[test]
+    fn who_comes_when_there_are_too_many_shares_a_bucket() {
+        let rates = Rates::new(2);
+        let start = Instant::now();
+        for n in 0..2 * MANY {
+            let _ = rates.take(&n.to_string(), start);
+        }
+        assert_eq!(rates.state.lock().unwrap().buckets.len(), MANY + 1);
+        assert!(rates.take("new", start).is_err());
+        assert_eq!(rates.take("7", start), Ok(()), "who was there before has their own");
     }
 }

@@ -92,6 +92,9 @@ pub struct TreeMemberRecord {
     pub der: Vec<u8>,
 }
 
+/// Hex digits of a fingerprint.
+const FINGERPRINT: usize = 40;
+
 /// What one request makes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are named like their types")]
@@ -188,20 +191,37 @@ impl Store {
         self.engine.query(sql, &[]).await?.iter().map(read_openpgp).collect()
     }
 
+    /// The OpenPGP keys whose fingerprint ends with these upper-case hex digits: two of them if there are more.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn openpgp_keys_ending(&self, digits: &str) -> Result<Vec<OpenPgpRecord>, StoreError> {
+        // The whole fingerprint is the primary key; a key id is its end.
+        if digits.len() == FINGERPRINT {
+            let sql = "select * from appliance_openpgp where fingerprint = $1";
+            return self.engine.query(sql, &[digits.into()]).await?.iter().map(read_openpgp).collect();
+        }
+        let sql = "select * from appliance_openpgp
+                   where fingerprint like '%' || $1 order by fingerprint limit 2";
+        self.engine.query(sql, &[digits.into()]).await?.iter().map(read_openpgp).collect()
+    }
+
+    /// The RSA key of that short name.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn rsa_key(&self, id: &str) -> Result<Option<RsaRecord>, StoreError> {
+        let sql = "select * from appliance_rsa where id = $1";
+        self.engine.query(sql, &[id.into()]).await?.first().map(read_rsa).transpose()
+    }
+
     /// All RSA keys, in the order of their short names.
     ///
     /// # Errors
     /// Those of any read.
     pub async fn rsa_keys(&self) -> Result<Vec<RsaRecord>, StoreError> {
         let sql = "select * from appliance_rsa order by id";
-        let read = |row: &Row| {
-            Ok(RsaRecord {
-                id: row.text("id")?,
-                signing_key: row.text("signing_key")?,
-                created: row.time("created")?,
-            })
-        };
-        self.engine.query(sql, &[]).await?.iter().map(read).collect()
+        self.engine.query(sql, &[]).await?.iter().map(read_rsa).collect()
     }
 
     /// The names of all trees, in their order.
@@ -323,6 +343,14 @@ fn read_openpgp(row: &Row) -> Result<OpenPgpRecord, StoreError> {
         fingerprint: row.text("fingerprint")?,
         signing_key: row.text("signing_key")?,
         public_key: row.bytes("public_key")?,
+        created: row.time("created")?,
+    })
+}
+
+fn read_rsa(row: &Row) -> Result<RsaRecord, StoreError> {
+    Ok(RsaRecord {
+        id: row.text("id")?,
+        signing_key: row.text("signing_key")?,
         created: row.time("created")?,
     })
 }

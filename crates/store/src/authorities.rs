@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use crate::engine::{Row, Transaction, Value, unreadable};
+use crate::engine::{Access, Row, Transaction, Value, unreadable};
 use crate::error::StoreError;
 use crate::generation;
 use crate::store::Store;
@@ -73,9 +73,9 @@ impl Store {
     /// Stores a new authority with its keys.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the name is taken, or a key stands twice.
+    /// [`StoreError::Conflict`] if the name is taken, or a key stands twice or is revoked elsewhere.
     pub async fn insert_authority(&self, authority: &AuthorityRecord) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.change_authorities().await?;
         let sql = "insert into authority (name, threshold, principals, created, updated)
                    values ($1, $2, $3, $4, $5)";
         let values = [
@@ -91,7 +91,6 @@ impl Store {
         for key in &authority.keys {
             insert_key(tx.as_mut(), &authority.name, key).await?;
         }
-        generation::bump(tx.as_mut()).await?;
         tx.commit().await
     }
 
@@ -99,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such authority; [`StoreError::Conflict`] if it has a key of
-    /// that number or id.
+    /// that number or id, or the key is revoked elsewhere.
     pub async fn add_authority_key(
         &self,
         authority: &str,
@@ -107,7 +106,7 @@ impl Store {
         ends: Option<KeyEnd>,
         now: Timestamp,
     ) -> Result<AuthorityRecord, StoreError> {
-        let mut tx = self.write().await?;
+        let mut tx = self.change_authorities().await?;
         touch(tx.as_mut(), authority, now).await?;
         insert_key(tx.as_mut(), authority, key).await?;
         if let Some(end) = ends {
@@ -117,11 +116,14 @@ impl Store {
             let values = [authority.into(), i64::from(end.number).into(), end.not_after.into()];
             tx.execute(sql, &values).await?;
         }
-        changed(tx, authority).await
+        let record = load(tx.as_mut(), authority).await?;
+        tx.commit().await?;
+        Ok(record)
     }
 
-    /// Revokes a key of an authority and gives the authority as it is now. Of a key that is revoked already
-    /// more signatures can come in doubt, never fewer; the time of the first revocation stays.
+    /// Revokes a key of an authority, and of all others that have it: what leaked is good for nobody. Gives
+    /// them as they are now, in the order of their names. Of a key that is revoked already more signatures can
+    /// come in doubt, never fewer; the time of the first revocation stays.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such authority or no such key; [`StoreError::Conflict`] if
@@ -131,24 +133,24 @@ impl Store {
         authority: &str,
         id: &str,
         revocation: &AuthorityRevocation,
-    ) -> Result<AuthorityRecord, StoreError> {
-        let mut tx = self.write().await?;
-        touch(tx.as_mut(), authority, revocation.at).await?;
+    ) -> Result<Vec<AuthorityRecord>, StoreError> {
+        let mut tx = self.change_authorities().await?;
         let what = || format!("key `{id}` of authority `{authority}`");
-        let sql = "select 1 from authority_key where authority = $1 and id = $2";
-        if tx.query(sql, &[authority.into(), id.into()]).await?.is_empty() {
+        let sql = "select authority from authority_key where id = $1 order by authority";
+        let rows = tx.query(sql, &[id.into()]).await?;
+        let names: Vec<String> = rows.iter().map(|row| row.text("authority")).collect::<Result<_, _>>()?;
+        if !names.iter().any(|name| name == authority) {
             return Err(StoreError::not_found(what()));
         }
-        // $7 and $8 stand for no bound.
+        // $6 and $7 stand for no bound.
         let sql = "update authority_key
-                   set revoked_at = coalesce(revoked_at, $3), revoked_from = $4, revoked_until = $5,
-                       revoked_reason = $6
-                   where authority = $1 and id = $2
+                   set revoked_at = coalesce(revoked_at, $2), revoked_from = $3, revoked_until = $4,
+                       revoked_reason = $5
+                   where id = $1
                      and (revoked_at is null
-                          or (coalesce(revoked_from, $7) >= coalesce($4, $7)
-                              and coalesce(revoked_until, $8) <= coalesce($5, $8)))";
+                          or (coalesce(revoked_from, $6) >= coalesce($3, $6)
+                              and coalesce(revoked_until, $7) <= coalesce($4, $7)))";
         let values = [
-            authority.into(),
             id.into(),
             revocation.at.into(),
             revocation.from.into(),
@@ -157,10 +159,24 @@ impl Store {
             i64::MIN.into(),
             i64::MAX.into(),
         ];
-        if tx.execute(sql, &values).await? != 1 {
+        if tx.execute(sql, &values).await? != names.len() as u64 {
             return Err(StoreError::conflict(format!("another revocation of {}", what())));
         }
-        changed(tx, authority).await
+        let mut records = Vec::with_capacity(names.len());
+        for name in &names {
+            touch(tx.as_mut(), name, revocation.at).await?;
+            records.push(load(tx.as_mut(), name).await?);
+        }
+        tx.commit().await?;
+        Ok(records)
+    }
+
+    /// Begins a change of authorities. It counts the change first, not last: so one such transaction waits for
+    /// the other, and what it reads of other authorities' keys stays true.
+    async fn change_authorities(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        let mut tx = self.write().await?;
+        generation::bump(tx.as_mut()).await?;
+        Ok(tx)
     }
 
     /// The authority of that name.
@@ -168,10 +184,12 @@ impl Store {
     /// # Errors
     /// Those of any read.
     pub async fn authority(&self, name: &str) -> Result<Option<AuthorityRecord>, StoreError> {
-        let sql = "select * from authority where name = $1";
-        let Some(row) = self.engine.query(sql, &[name.into()]).await?.pop() else { return Ok(None) };
-        let keys = self.engine.query(KEYS, &[name.into()]).await?;
-        read(&row, keys.iter().map(read_key).collect::<Result<_, _>>()?).map(Some)
+        let mut tx = self.engine.begin(Access::Snapshot).await?;
+        match load(tx.as_mut(), name).await {
+            Ok(record) => Ok(Some(record)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// All authorities, in the order of their names: to fill a node's memory.
@@ -179,10 +197,9 @@ impl Store {
     /// # Errors
     /// Those of any read.
     pub async fn all_authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError> {
-        // The authorities after the keys: one that is new in between is read without keys by nobody,
-        // since it comes with the change of the generation that is being read for.
-        let rows = self.engine.query("select * from authority order by name", &[]).await?;
-        let keys = self.engine.query("select * from authority_key order by authority, number", &[]).await?;
+        let mut tx = self.engine.begin(Access::Snapshot).await?;
+        let rows = tx.query("select * from authority order by name", &[]).await?;
+        let keys = tx.query("select * from authority_key order by authority, number", &[]).await?;
         let mut by_authority: HashMap<String, Vec<AuthorityKeyRecord>> = HashMap::new();
         for row in &keys {
             by_authority.entry(row.text("authority")?).or_default().push(read_key(row)?);
@@ -212,6 +229,10 @@ async fn insert_key(
     authority: &str,
     key: &AuthorityKeyRecord,
 ) -> Result<(), StoreError> {
+    let sql = "select 1 from authority_key where id = $1 and revoked_at is not null limit 1";
+    if !tx.query(sql, &[(&key.id).into()]).await?.is_empty() {
+        return Err(StoreError::conflict(format!("key `{}` of `{authority}`, which is revoked", key.id)));
+    }
     let sql = "insert into authority_key
                    (authority, number, id, spki, signing_key, detached, not_before, not_after,
                     revoked_at, revoked_from, revoked_until, revoked_reason)
@@ -236,15 +257,12 @@ async fn insert_key(
     Ok(())
 }
 
-/// Ends a change of an authority.
-async fn changed(mut tx: Box<dyn Transaction>, authority: &str) -> Result<AuthorityRecord, StoreError> {
+/// The authority as the transaction has it.
+async fn load(tx: &mut dyn Transaction, authority: &str) -> Result<AuthorityRecord, StoreError> {
     let rows = tx.query("select * from authority where name = $1", &[authority.into()]).await?;
     let row = rows.first().ok_or_else(|| StoreError::not_found(format!("authority `{authority}`")))?;
     let keys = tx.query(KEYS, &[authority.into()]).await?;
-    let record = read(row, keys.iter().map(read_key).collect::<Result<_, _>>()?)?;
-    generation::bump(tx.as_mut()).await?;
-    tx.commit().await?;
-    Ok(record)
+    read(row, keys.iter().map(read_key).collect::<Result<_, _>>()?)
 }
 
 fn read(row: &Row, keys: Vec<AuthorityKeyRecord>) -> Result<AuthorityRecord, StoreError> {

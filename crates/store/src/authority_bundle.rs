@@ -36,12 +36,23 @@ impl Store {
     /// Puts a bundle in the place of the one before it.
     ///
     /// - `replaces`: the version that the caller has seen; 0 for none.
+    /// - `generation`: that of the authorities that the bundle has ([`Self::generation`]).
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if another one is there, or the new version is lower. (The same version
-    /// can be put again, signed by another key.)
-    pub async fn put_authority_bundle(&self, replaces: u64, bundle: &BundleRecord) -> Result<(), StoreError> {
+    /// [`StoreError::Conflict`] if another one is there, or something has changed since, or the new version is
+    /// lower. (The same version can be put again, signed by another key.)
+    pub async fn put_authority_bundle(
+        &self,
+        replaces: u64,
+        generation: i64,
+        bundle: &BundleRecord,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
+        // Changes nothing but holds the row: what changes authorities waits for the commit, or we for it.
+        let sql = "update generation set value = value where id = 1 and value = $1";
+        if tx.execute(sql, &[generation.into()]).await? != 1 {
+            return Err(StoreError::conflict("the authorities of the bundle"));
+        }
         let values = [
             Value::unsigned(bundle.version)?,
             (&bundle.document).into(),

@@ -73,7 +73,8 @@ pub use snapshot::{Export, Import};
 pub use store::{Store, StoreConfig};
 pub use tag_requests::{NewTagRequest, TagRequestRecord, TagRequestState, TagVoice, Voice};
 pub use tags::{
-    ExpectedTag, TagFilter, TagHiding, TagRecord, TagSignature, TagSummary, TagVersionSummary, TagWrite, WrittenTag,
+    ExpectedTag, TagFilter, TagHiding, TagRecord, TagSignature, TagSummary, TagVersionSummary, TagWrite,
+    WrittenTag,
 };
 pub use tasks::{Failed, NewTask, Task, TaskRecord, TaskState};
 pub use tokens::{TokenKind, TokenRecord};

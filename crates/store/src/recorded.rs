@@ -1,6 +1,8 @@
 //! When keys signed what, as the signing logs say: an index of the logs, to judge old signatures of a key
 //! that was revoked for a part of its time.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::engine::{Transaction, Value};
@@ -50,9 +52,7 @@ impl Store {
         signatures: &[RecordedSignature],
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        for signature in signatures {
-            record(tx.as_mut(), signature).await?;
-        }
+        record(tx.as_mut(), signatures).await?;
         let sql = "insert into recorded_until (origin, size) values ($1, $2)
                    on conflict (origin) do update set size = excluded.size
                    where recorded_until.size < excluded.size";
@@ -76,19 +76,27 @@ impl Store {
     }
 }
 
-/// Takes one signature into the index: also for signatures of keys that are not kept here, when they are
-/// published.
+/// Takes signatures into the index: also those of keys that are not kept here, when they are published. All
+/// transactions take the rows in one order, so that none waits for another in a circle.
 pub(crate) async fn record(
     tx: &mut dyn Transaction,
-    signature: &RecordedSignature,
+    signatures: &[RecordedSignature],
 ) -> Result<(), StoreError> {
-    let sql = "insert into recorded_signature (key_id, to_sign, first_at, last_at) values ($1, $2, $3, $3)
+    let mut rows: BTreeMap<(&str, &[u8; 32]), RecordedTimes> = BTreeMap::new();
+    for RecordedSignature { key_id, to_sign, at } in signatures {
+        let times = rows.entry((key_id, to_sign)).or_insert(RecordedTimes { first: *at, last: *at });
+        times.first = times.first.min(*at);
+        times.last = times.last.max(*at);
+    }
+    let sql = "insert into recorded_signature (key_id, to_sign, first_at, last_at) values ($1, $2, $3, $4)
                on conflict (key_id, to_sign) do update set
                    first_at = case when excluded.first_at < recorded_signature.first_at
                               then excluded.first_at else recorded_signature.first_at end,
                    last_at = case when excluded.last_at > recorded_signature.last_at
                              then excluded.last_at else recorded_signature.last_at end";
-    let values = [(&signature.key_id).into(), signature.to_sign.as_slice().into(), signature.at.into()];
-    tx.execute(sql, &values).await?;
+    for ((key_id, to_sign), RecordedTimes { first, last }) in rows {
+        let values = [key_id.into(), to_sign.as_slice().into(), first.into(), last.into()];
+        tx.execute(sql, &values).await?;
+    }
     Ok(())
 }

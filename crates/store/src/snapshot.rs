@@ -452,6 +452,8 @@ static TABLES: &[Table] = &[
             ("id", Text),
             ("authority", Text),
             ("tag", Text),
+            ("seen", Int),
+            ("over_others", Int),
             ("payload", Bytes),
             ("payload_sha256", Bytes),
             ("need", Int),
@@ -462,8 +464,9 @@ static TABLES: &[Table] = &[
         ],
         select: "select * from tag_request order by id",
         insert: "insert into tag_request
-                     (id, authority, tag, payload, payload_sha256, need, state, signed, created, expires)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                     (id, authority, tag, seen, over_others, payload, payload_sha256, need, state, signed,
+                      created, expires)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         any: "select 1 from tag_request limit 1",
     },
     Table {
@@ -507,7 +510,13 @@ static TABLES: &[Table] = &[
     },
     Table {
         name: "tag",
-        columns: &[("name", Text), ("version", Int), ("created", Int), ("hidden_at", Int), ("hidden_by", Text)],
+        columns: &[
+            ("name", Text),
+            ("version", Int),
+            ("created", Int),
+            ("hidden_at", Int),
+            ("hidden_by", Text),
+        ],
         select: "select * from tag order by name",
         insert: "insert into tag (name, version, created, hidden_at, hidden_by)
                  values ($1, $2, $3, $4, $5)",
@@ -567,13 +576,7 @@ static TABLES: &[Table] = &[
     },
     Table {
         name: "appliance_certificate",
-        columns: &[
-            ("id", Text),
-            ("signing_key", Text),
-            ("der", Bytes),
-            ("owner", Bytes),
-            ("created", Int),
-        ],
+        columns: &[("id", Text), ("signing_key", Text), ("der", Bytes), ("owner", Bytes), ("created", Int)],
         select: "select * from appliance_certificate order by id",
         insert: "insert into appliance_certificate (id, signing_key, der, owner, created)
                  values ($1, $2, $3, $4, $5)",
@@ -581,13 +584,7 @@ static TABLES: &[Table] = &[
     },
     Table {
         name: "appliance_list",
-        columns: &[
-            ("list", Text),
-            ("variable", Text),
-            ("esl", Bytes),
-            ("auth", Bytes),
-            ("created", Int),
-        ],
+        columns: &[("list", Text), ("variable", Text), ("esl", Bytes), ("auth", Bytes), ("created", Int)],
         select: "select * from appliance_list order by list, variable",
         insert: "insert into appliance_list (list, variable, esl, auth, created)
                  values ($1, $2, $3, $4, $5)",
@@ -595,12 +592,7 @@ static TABLES: &[Table] = &[
     },
     Table {
         name: "appliance_openpgp",
-        columns: &[
-            ("fingerprint", Text),
-            ("signing_key", Text),
-            ("public_key", Bytes),
-            ("created", Int),
-        ],
+        columns: &[("fingerprint", Text), ("signing_key", Text), ("public_key", Bytes), ("created", Int)],
         select: "select * from appliance_openpgp order by fingerprint",
         insert: "insert into appliance_openpgp (fingerprint, signing_key, public_key, created)
                  values ($1, $2, $3, $4)",
@@ -608,11 +600,7 @@ static TABLES: &[Table] = &[
     },
     Table {
         name: "appliance_rsa",
-        columns: &[
-            ("id", Text),
-            ("signing_key", Text),
-            ("created", Int),
-        ],
+        columns: &[("id", Text), ("signing_key", Text), ("created", Int)],
         select: "select * from appliance_rsa order by id",
         insert: "insert into appliance_rsa (id, signing_key, created)
                  values ($1, $2, $3)",
@@ -620,13 +608,7 @@ static TABLES: &[Table] = &[
     },
     Table {
         name: "appliance_tree",
-        columns: &[
-            ("id", Text),
-            ("kind", Text),
-            ("srk_table", Bytes),
-            ("fuses", Bytes),
-            ("created", Int),
-        ],
+        columns: &[("id", Text), ("kind", Text), ("srk_table", Bytes), ("fuses", Bytes), ("created", Int)],
         select: "select * from appliance_tree order by id",
         insert: "insert into appliance_tree (id, kind, srk_table, fuses, created)
                  values ($1, $2, $3, $4, $5)",
@@ -634,12 +616,7 @@ static TABLES: &[Table] = &[
     },
     Table {
         name: "appliance_tree_member",
-        columns: &[
-            ("tree", Text),
-            ("name", Text),
-            ("signing_key", Text),
-            ("der", Bytes),
-        ],
+        columns: &[("tree", Text), ("name", Text), ("signing_key", Text), ("der", Bytes)],
         select: "select * from appliance_tree_member order by tree, name",
         insert: "insert into appliance_tree_member (tree, name, signing_key, der)
                  values ($1, $2, $3, $4)",

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use crate::engine::{Row, Transaction, unreadable};
+use crate::engine::{Row, Transaction, Value, unreadable};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -18,7 +18,11 @@ pub struct TagRequestRecord {
     pub authority: String,
     /// The tag that the signature is for; empty: for none.
     pub tag: String,
-    /// What shall be signed.
+    /// The version of the tag that was current when it was asked for; 0: there was none.
+    pub seen: u64,
+    /// Whether another content than that version's makes a new one also where others have signed it.
+    pub over_others: bool,
+    /// What shall be signed; empty once it was refused or has expired.
     pub payload: Vec<u8>,
     /// SHA-256 of it.
     pub payload_sha256: [u8; 32],
@@ -97,6 +101,10 @@ pub struct NewTagRequest<'a> {
     pub authority: &'a str,
     /// The tag that the signature is for; empty: for none.
     pub tag: &'a str,
+    /// The current version of the tag; 0: there is none.
+    pub seen: u64,
+    /// Whether another content than that version's makes a new one also where others have signed it.
+    pub over_others: bool,
     /// What shall be signed.
     pub payload: &'a [u8],
     /// SHA-256 of it.
@@ -113,7 +121,7 @@ pub struct NewTagRequest<'a> {
 
 impl Store {
     /// Asks for a signature: adds the voice of the principal to the request that waits for the same payload,
-    /// authority and tag, or makes one.
+    /// authority, tag and version, or makes one.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if it would be one more than may wait.
@@ -123,16 +131,26 @@ impl Store {
         now: Timestamp,
     ) -> Result<TagRequestRecord, StoreError> {
         let mut tx = self.write().await?;
-        expire(tx.as_mut(), now).await?;
+        // Changes nothing but holds the row: of those that ask at once each counts those before it.
+        let sql = "update authority set updated = updated where name = $1";
+        if tx.execute(sql, &[new.authority.into()]).await? != 1 {
+            return Err(StoreError::not_found(format!("authority `{}`", new.authority)));
+        }
+        end(tx.as_mut(), now).await?;
         let sql = "select count(*) as n from tag_request where authority = $1 and state = 'waiting'";
         let waiting = tx.query(sql, &[new.authority.into()]).await?;
         let waiting = waiting.first().map_or(Ok(0), |row| row.int("n"))?;
-        let key = [new.authority.into(), new.tag.into(), new.payload_sha256.as_slice().into()];
-        // Another transaction that inserts the same waits here for ours, or ours for it.
+        let key = [
+            new.authority.into(),
+            new.tag.into(),
+            new.payload_sha256.as_slice().into(),
+            Value::unsigned(new.seen)?,
+        ];
         let sql = "insert into tag_request
-                       (id, authority, tag, payload, payload_sha256, need, state, created, expires)
-                   values ($4, $1, $2, $5, $3, $6, 'waiting', $7, $8)
-                   on conflict (authority, tag, payload_sha256) where state = 'waiting' do nothing";
+                       (id, authority, tag, seen, over_others, payload, payload_sha256, need, state, created,
+                        expires)
+                   values ($5, $1, $2, $4, 0, $6, $3, $7, 'waiting', $8, $9)
+                   on conflict (authority, tag, seen, payload_sha256) where state = 'waiting' do nothing";
         let mut values = key.to_vec();
         values.extend([
             new.id.into(),
@@ -146,18 +164,23 @@ impl Store {
             return Err(StoreError::conflict(what));
         }
         let sql = "select id from tag_request
-                   where authority = $1 and tag = $2 and payload_sha256 = $3 and state = 'waiting'";
+                   where authority = $1 and tag = $2 and payload_sha256 = $3 and seen = $4
+                     and state = 'waiting'";
         let rows = tx.query(sql, &key).await?;
         // It ended between the two statements.
         let row = rows.first().ok_or_else(|| StoreError::unavailable("the request ended just now"))?;
         let id = row.text("id")?;
         lock(tx.as_mut(), &id).await?;
+        if new.over_others {
+            tx.execute("update tag_request set over_others = 1 where id = $1", &[(&id).into()]).await?;
+        }
         add_voice(tx.as_mut(), &id, new.principal, Voice::Approve, now).await?;
         finish(tx, &id).await
     }
 
     /// Adds the voice of a principal to a request that waits, and gives it as it is now. A second voice of
-    /// one principal changes nothing. A refusal ends the request, unless it is being signed already.
+    /// one principal changes nothing. A refusal ends the request; if it is being signed already, then as soon
+    /// as that comes to nothing.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such request.
@@ -169,22 +192,20 @@ impl Store {
         now: Timestamp,
     ) -> Result<TagRequestRecord, StoreError> {
         let mut tx = self.write().await?;
-        expire(tx.as_mut(), now).await?;
+        end(tx.as_mut(), now).await?;
         lock(tx.as_mut(), id).await?;
         let request = load(tx.as_mut(), id).await?;
         if request.state == TagRequestState::Waiting
             && add_voice(tx.as_mut(), id, principal, voice, now).await?
             && voice == Voice::Refuse
         {
-            let sql = "update tag_request set state = 'refused'
-                       where id = $1 and state = 'waiting' and (claimed_until is null or claimed_until <= $2)";
-            tx.execute(sql, &[id.into(), now.into()]).await?;
+            end(tx.as_mut(), now).await?;
         }
         finish(tx, id).await
     }
 
     /// Claims a request that waits, in order to sign it: until `until` nobody else does. `false` if it is
-    /// claimed or ended already.
+    /// claimed or ended already, or somebody has refused it.
     ///
     /// # Errors
     /// Those of any write.
@@ -197,20 +218,27 @@ impl Store {
         let mut tx = self.write().await?;
         let sql = "update tag_request set claimed_until = $3
                    where id = $1 and state = 'waiting' and expires > $2
-                     and (claimed_until is null or claimed_until <= $2)";
+                     and (claimed_until is null or claimed_until <= $2)
+                     and not exists (select 1 from tag_request_voice where request = $1 and approves = 0)";
         let claimed = tx.execute(sql, &[id.into(), now.into(), until.into()]).await? == 1;
         tx.commit().await?;
         Ok(claimed)
     }
 
-    /// Gives a claim back, so that somebody else can try.
+    /// Gives a claim back, so that somebody else can try; if the request was refused meanwhile, it ends.
     ///
     /// # Errors
     /// Those of any write.
-    pub async fn release_tag_request(&self, id: &str, claimed_until: Timestamp) -> Result<(), StoreError> {
+    pub async fn release_tag_request(
+        &self,
+        id: &str,
+        claimed_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         let sql = "update tag_request set claimed_until = null where id = $1 and claimed_until = $2";
         tx.execute(sql, &[id.into(), claimed_until.into()]).await?;
+        end(tx.as_mut(), now).await?;
         tx.commit().await
     }
 
@@ -231,7 +259,7 @@ impl Store {
         finish(tx, id).await
     }
 
-    /// The request of that id, expired if its time has come.
+    /// The request of that id: refused if somebody did and nobody is signing it, expired if its time has come.
     ///
     /// # Errors
     /// Those of any read.
@@ -244,8 +272,13 @@ impl Store {
         let Some(row) = rows.first() else { return Ok(None) };
         let voices = self.engine.query(VOICES, &[id.into()]).await?;
         let mut request = read(row, &voices)?;
-        if request.state == TagRequestState::Waiting && request.expires <= now {
-            request.state = TagRequestState::Expired;
+        if request.state == TagRequestState::Waiting {
+            let claimed = row.opt_time("claimed_until")?.is_some_and(|until| until > now);
+            if !claimed && request.voices.iter().any(|voice| voice.voice == Voice::Refuse) {
+                request.state = TagRequestState::Refused;
+            } else if request.expires <= now {
+                request.state = TagRequestState::Expired;
+            }
         }
         Ok(Some(request))
     }
@@ -271,11 +304,18 @@ impl Store {
 const REQUEST: &str = "select * from tag_request where id = $1";
 const VOICES: &str = "select * from tag_request_voice where request = $1 order by voiced, principal";
 
-/// Ends what nobody waits for any more. What is being signed is left to whoever signs it.
-async fn expire(tx: &mut dyn Transaction, now: Timestamp) -> Result<(), StoreError> {
-    let sql = "update tag_request set state = 'expired'
+/// Ends what was refused and what nobody waits for any more, and forgets what should have been signed. What is
+/// being signed is left to whoever signs it.
+async fn end(tx: &mut dyn Transaction, now: Timestamp) -> Result<(), StoreError> {
+    let values = [now.into(), [].as_slice().into()];
+    let sql = "update tag_request set state = 'refused', payload = $2
+               where state = 'waiting' and (claimed_until is null or claimed_until <= $1)
+                 and exists (select 1 from tag_request_voice v where v.request = tag_request.id
+                             and v.approves = 0)";
+    tx.execute(sql, &values).await?;
+    let sql = "update tag_request set state = 'expired', payload = $2
                where state = 'waiting' and expires <= $1 and (claimed_until is null or claimed_until <= $1)";
-    tx.execute(sql, &[now.into()]).await?;
+    tx.execute(sql, &values).await?;
     Ok(())
 }
 
@@ -327,6 +367,8 @@ fn read(row: &Row, voices: &[Row]) -> Result<TagRequestRecord, StoreError> {
         id: row.text("id")?,
         authority: row.text("authority")?,
         tag: row.text("tag")?,
+        seen: row.unsigned("seen")?,
+        over_others: row.truth("over_others")?,
         payload: row.bytes("payload")?,
         payload_sha256: row.hash("payload_sha256")?,
         need: u32::try_from(row.int("need")?).map_err(|_| unreadable("need"))?,

@@ -13,6 +13,10 @@ pub fn native_document(data: &[u8]) {
         parse::<wire::SignBatch<'_>>(data).err(),
         parse::<wire::SignItem>(data).err(),
         parse::<wire::Verify>(data).err(),
+        parse::<wire::SelfSign>(data).err(),
+        parse::<wire::MakeRequest>(data).err(),
+        parse::<wire::IssueCertificate>(data).err(),
+        parse::<wire::MakeOpenPgp>(data).err(),
         parse::<wire::CreateToken>(data).err(),
         parse::<wire::PutPolicy>(data).err(),
     ];

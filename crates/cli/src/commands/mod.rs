@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod backup;
+pub mod cert;
 pub mod demo;
 pub mod doctor;
 pub mod key;
@@ -34,6 +35,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Outcome, Failure
         Command::Policy(command) => policy::run(context, command).await,
         Command::Sign(options) => sign::run(context, &options).await,
         Command::Verify(options) => verify::run(context, &options).await,
+        Command::Cert(command) => cert::run(context, command).await,
         Command::Tag(command) => tag::run(context, command).await,
         Command::Authority(command) => authority::run(context, command).await,
         Command::Log(command) => log::run(context, command).await,

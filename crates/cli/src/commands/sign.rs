@@ -1,4 +1,6 @@
-//! `sign`: files in, bare signatures out.
+//! `sign`: files in, bare signatures out; with `--format`, those that others read.
+
+mod format;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +21,9 @@ pub const MAX_MESSAGE: u64 = 64 << 20;
 ///
 /// A failure ends the run; the signatures of the files before it are written.
 pub async fn run(context: &Context, options: &Sign) -> Result<Outcome, Failure> {
+    if let Some(format) = options.written.format {
+        return format::run(context, options, format).await;
+    }
     let targets = options.files.iter().map(|file| target(file, options)).collect::<Result<Vec<_>, _>>()?;
     let api = context.api().await?;
     let scheme = match options.scheme {
@@ -71,10 +76,14 @@ fn as_one_document(mut answers: Vec<Bytes>) -> Result<Bytes, Failure> {
 
 /// Where the signature of `file` goes; `None` for standard output.
 fn target(file: &Path, options: &Sign) -> Result<Option<PathBuf>, Failure> {
+    target_with(file, options, ".sig")
+}
+
+fn target_with(file: &Path, options: &Sign, suffix: &str) -> Result<Option<PathBuf>, Failure> {
     match &options.output {
         Some(_) if options.files.len() > 1 => {
             Err(Failure::unknown("`-o` is for one file, and several are given")
-                .hint("without it, each signature is written beside its file as FILE.sig"))
+                .hint(format!("without it, each signature is written beside its file as FILE{suffix}")))
         }
         Some(output) if files::is_dash(output) => Ok(None),
         Some(output) => Ok(Some(output.clone())),
@@ -82,7 +91,7 @@ fn target(file: &Path, options: &Sign) -> Result<Option<PathBuf>, Failure> {
             Err(Failure::unknown("`-` is given with other files").hint("sign standard input by itself"))
         }
         None if files::is_dash(file) => Ok(None),
-        None => Ok(Some(files::with_suffix(file, ".sig"))),
+        None => Ok(Some(files::with_suffix(file, suffix))),
     }
 }
 

@@ -1,5 +1,9 @@
 //! `verify`: whether a signature belongs to a file and a key.
 
+mod format;
+
+pub use format::read_certificate;
+
 use std::path::Path;
 
 use countersign_model::{KeyName, PublicKey, Scheme, ToSign};
@@ -24,16 +28,23 @@ pub enum Verdict {
 
 /// Checks a signature: here with a PEM file, by the server with the name of a key.
 pub async fn run(context: &Context, options: &Verify) -> Result<Outcome, Failure> {
-    let signature = files::read_small(&options.signature)?;
-    let pem_file = Path::new(&options.key);
+    if let Some(format) = options.written.format {
+        return format::run(context, options, format);
+    }
+    // Both are there when no format is named.
+    let (Some(signature), Some(key)) = (&options.signature, &options.key) else {
+        return Err(Failure::unknown("`--signature` and `--key` are missing"));
+    };
+    let signature = files::read_small(signature)?;
+    let pem_file = Path::new(key);
     if pem_file.is_file() {
         let key = read_public_key(pem_file)?;
         let scheme = options.scheme.unwrap_or_else(|| key.key_type().default_scheme());
         let verdict = verify_file(&options.file, &signature, &key, scheme, options.encoding)?;
         return show(context, &verdict, &format!("{scheme} by {}", key.id()));
     }
-    let name: KeyName = options.key.parse().map_err(|_| {
-        Failure::unknown(format!("`{}` is neither a file nor the name of a key", options.key))
+    let name: KeyName = key.parse().map_err(|_| {
+        Failure::unknown(format!("`{key}` is neither a file nor the name of a key"))
             .hint("give a PEM file with the public key, or a name that `countersign key list` shows")
     })?;
     ask_server(context, options, &name, &signature).await

@@ -4,6 +4,7 @@
 mod appliance;
 mod command_line;
 mod faults;
+mod formats;
 mod native;
 mod openssl;
 mod operations;

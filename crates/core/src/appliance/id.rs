@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use countersign_model::digest::sha256;
+use countersign_keyhost::archive::{ArchivedKey, is_certificate_id};
 use countersign_model::{KeyName, Surface};
 
 use super::Error;
+use crate::random;
 
 /// A client's name for a certificate: 1 to 128 of `A-Z a-z 0-9 . _ - + @ : =` and space, beginning with a letter
 /// or digit. It is data and never part of a path.
@@ -19,28 +20,29 @@ impl CertificateId {
         &self.0
     }
 
-    /// The key behind it: `appliance/cert/ID`. What a key's name cannot have is written `+XX`; an id that
-    /// becomes too long is named by its hash.
+    /// The key behind it: `appliance/cert/ID`, by the rule of archives.
     pub(crate) fn key_name(&self) -> Result<KeyName, Error> {
-        const LONGEST: usize = 180;
-        let mut text = String::new();
-        for byte in self.0.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'@') {
-                text.push(char::from(byte));
-            } else {
-                text.push_str(&format!("+{byte:02X}"));
-            }
-        }
-        if text.len() > LONGEST {
-            // No id begins with `+`.
-            text = format!("+{}", hex::encode(sha256(self.0.as_bytes())));
-        }
-        key_name("cert", &text)
+        place(&ArchivedKey::Certificate(self.0.clone()))
     }
 }
 
-/// The key `appliance/KIND/ID`.
-pub(crate) fn key_name(kind: &str, id: &str) -> Result<KeyName, Error> {
+/// The key of a member of a tree: `appliance/imx/TREE/NAME`.
+pub(crate) fn member_key(tree: &str, name: &str) -> Result<KeyName, Error> {
+    place(&ArchivedKey::Pki { tree: tree.to_owned(), name: name.to_owned() })
+}
+
+/// The one rule of names: a key that is exported and imported again is the same key.
+fn place(key: &ArchivedKey) -> Result<KeyName, Error> {
+    key.key_name().map_err(|error| crate::Error::Internal(error.to_string()).into())
+}
+
+/// The name of a new key of which the client's id follows from its public half, `appliance/KIND/RANDOM`: the name
+/// is sealed with the key, so it must be there first. An imported one has its id in the name; the tables of this
+/// surface say which key an id means, and an import compares public halves.
+///
+/// - `kind`: `gpg` or `rsa`.
+pub(crate) fn random_key_name(kind: &str) -> Result<KeyName, Error> {
+    let id = hex::encode(random::bytes::<10>()?);
     KeyName::owned(Surface::Appliance, &format!("{kind}/{id}"))
         .map_err(|error| crate::Error::Internal(error.to_string()).into())
 }
@@ -49,11 +51,7 @@ impl FromStr for CertificateId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+@:= ".contains(&byte);
-        let good = (1..=128).contains(&text.len())
-            && text.bytes().all(allowed)
-            && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
-        if good {
+        if is_certificate_id(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(Error::invalid(

@@ -8,8 +8,10 @@ use countersign_model::{
     Action, Format, KeyName, KeyType, PublicKey, RawSignature, Resource, Scheme, ToSign,
 };
 use countersign_store::{ApplianceBatch, KeyRecord, KeyState, StoreError};
+use jiff::Timestamp;
 
 use super::Error;
+use crate::background;
 use crate::caller::Caller;
 use crate::context::Context;
 use crate::pipeline::{self, Order};
@@ -43,23 +45,28 @@ pub(super) async fn make(
         .await
         .map_err(|error| crate::Error::of_host(error, &name))?;
     ctx.told(&made.log);
-    let record = KeyRecord {
+    let record = record(&name, &made.public, made.blob, ctx.now());
+    let key = Arc::new(Key::from_record(record.clone())?);
+    Ok(Made { public: made.public, record, key })
+}
+
+/// The record of a key of this surface, which is exportable and has no formats of its own.
+pub(super) fn record(name: &KeyName, public: &PublicKey, blob: Vec<u8>, created: Timestamp) -> KeyRecord {
+    KeyRecord {
         name: name.to_string(),
-        id: made.public.id().to_string(),
-        key_type: made.public.key_type().to_string(),
+        id: public.id().to_string(),
+        key_type: public.key_type().to_string(),
         owner: name.owner().map(|surface| surface.to_string()),
-        spki: made.public.spki().to_vec(),
-        blob: made.blob,
+        spki: public.spki().to_vec(),
+        blob,
         state: KeyState::Active,
         exportable: true,
         formats: None,
         backend: "soft".to_owned(),
-        created: ctx.now(),
+        created,
         revoked_at: None,
         revoked_reason: None,
-    };
-    let key = Arc::new(Key::from_record(record.clone())?);
-    Ok(Made { public: made.public, record, key })
+    }
 }
 
 impl Made {
@@ -92,9 +99,18 @@ pub(super) struct Job<'a> {
     pub(super) subject: String,
 }
 
+/// Learns of a key that the tables of this surface name, if another node has only just made it.
+pub(super) async fn learn(ctx: &Context, key: &KeyName) -> Result<(), Error> {
+    if ctx.cache.key(key).is_none() {
+        background::try_refresh(ctx).await?;
+    }
+    Ok(())
+}
+
 /// Signs with an existing key.
 pub(super) async fn sign(ctx: &Context, caller: &Caller, job: Job<'_>) -> Result<SignedRef, Error> {
     let Job { key, format, scheme, to_sign, input, subject } = job;
+    learn(ctx, key).await?;
     let admitted = pipeline::admit(ctx, caller, key, Some(scheme), format)?;
     let subject: String = subject.chars().take(256).collect();
     let order = Order { admitted, to_sign, input, subject: Some(subject) };

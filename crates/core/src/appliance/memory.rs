@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use countersign_model::KeyName;
-use countersign_openpgp::{Certificate as OpenPgpCertificate, KeyQuery};
+use countersign_openpgp::{Certificate as OpenPgpCertificate, Fingerprint, KeyQuery};
 use countersign_pki::esl::{Guid, SignatureList};
 use countersign_pki::x509;
-use countersign_store::{CertificateRecord, OpenPgpRecord, RsaRecord};
+use countersign_store::{CertificateRecord, OpenPgpRecord};
 
 use super::{CertificateId, Error};
 use crate::context::Context;
@@ -16,7 +16,7 @@ use crate::context::Context;
 #[derive(Default)]
 pub(crate) struct Memory {
     certificates: RwLock<HashMap<String, Arc<Certificate>>>,
-    openpgp: RwLock<Vec<Arc<OpenPgpKey>>>,
+    openpgp: RwLock<HashMap<Fingerprint, Arc<OpenPgpKey>>>,
     rsa: RwLock<HashMap<String, KeyName>>,
 }
 
@@ -70,25 +70,20 @@ fn certificate_of(record: CertificateRecord) -> Result<Certificate, Error> {
 /// [`Error::Invalid`] if a short id means several.
 pub(super) async fn openpgp(ctx: &Context, query: &KeyQuery) -> Result<Option<Arc<OpenPgpKey>>, Error> {
     let memory = &ctx.appliance.openpgp;
-    if let KeyQuery::Fingerprint(_) = query
-        && let Some(found) = read(memory).iter().find(|key| key.certificate.answers_to(query))
+    if let KeyQuery::Fingerprint(fingerprint) = query
+        && let Some(found) = read(memory).get(fingerprint)
     {
         return Ok(Some(Arc::clone(found)));
     }
     // A short id is looked for among all there are now, so that an ambiguous one is noticed.
-    let all: Vec<Arc<OpenPgpKey>> = ctx
-        .store
-        .openpgp_keys()
-        .await?
-        .into_iter()
-        .map(|record| openpgp_of(record).map(Arc::new))
-        .collect::<Result<_, _>>()?;
-    write(memory).clone_from(&all);
-    let mut meant = all.into_iter().filter(|key| key.certificate.answers_to(query));
-    match (meant.next(), meant.next()) {
-        (found, None) => Ok(found),
-        _ => Err(Error::invalid("the key id is ambiguous: give the whole fingerprint")),
+    let mut meant = ctx.store.openpgp_keys_ending(&query.to_string()).await?.into_iter();
+    let Some(record) = meant.next() else { return Ok(None) };
+    if meant.next().is_some() {
+        return Err(Error::invalid("the key id is ambiguous: give the whole fingerprint"));
     }
+    let found = Arc::new(openpgp_of(record)?);
+    write(memory).insert(found.certificate.fingerprint(), Arc::clone(&found));
+    Ok(Some(found))
 }
 
 fn openpgp_of(record: OpenPgpRecord) -> Result<OpenPgpKey, Error> {
@@ -105,15 +100,11 @@ pub(super) async fn rsa(ctx: &Context, id: &str) -> Result<Option<KeyName>, Erro
     if let Some(found) = read(memory).get(id) {
         return Ok(Some(found.clone()));
     }
-    let named = |record: RsaRecord| {
-        let key = record.signing_key.parse();
-        key.map(|key| (record.id, key)).map_err(|_| crate::Error::Internal("an RSA key is damaged".into()))
-    };
-    let all: HashMap<String, KeyName> =
-        ctx.store.rsa_keys().await?.into_iter().map(named).collect::<Result<_, _>>()?;
-    let found = all.get(id).cloned();
-    *write(memory) = all;
-    Ok(found)
+    let Some(record) = ctx.store.rsa_key(id).await? else { return Ok(None) };
+    let damaged = |_| crate::Error::Internal(format!("RSA key `{id}` is damaged"));
+    let key: KeyName = record.signing_key.parse().map_err(damaged)?;
+    write(memory).insert(record.id, key.clone());
+    Ok(Some(key))
 }
 
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {

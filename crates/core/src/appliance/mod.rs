@@ -9,6 +9,7 @@
 //! openpgp        make, show, sign a document        rsa         make, show, sign an EEPROM image
 //! modules        sign kernel modules                trees       i.MX trees and fuse values
 //! bootstrap      one of everything, or nothing      making      keys that are stored with what they are for
+//! transfer       everything in one archive, in and out
 //! ```
 //!
 //! Every artifact is verified with the code that strangers use before it is released.
@@ -23,6 +24,7 @@ mod modules;
 mod openpgp;
 mod rsa;
 mod secureboot;
+mod transfer;
 mod trees;
 
 pub use bootstrap::{Bootstrap, BootstrapCertificates, Bootstrapped, bootstrap};
@@ -33,7 +35,10 @@ pub(crate) use memory::Memory;
 pub use modules::sign_module;
 pub use openpgp::{NewOpenPgpKey, create_openpgp_key, openpgp_armored, openpgp_fingerprints, sign_document};
 pub use rsa::{create_rsa_key, rsa_ids, rsa_pem, sign_eeprom};
-pub use secureboot::{ListDocument, SignExternal, SignList, list, sign_external, sign_list, sign_program};
+pub use secureboot::{
+    ListDocument, MAX_IDS, MAX_LIST, SignExternal, SignList, list, sign_external, sign_list, sign_program,
+};
+pub use transfer::{Archive, export, import};
 pub use trees::{create_tree, tree_fuses, tree_ids};
 
 /// Whether clients may ask for 2048 or 4096 bits.

@@ -6,13 +6,12 @@ use countersign_openpgp::{DetachedSignature, KeyQuery, UserId, detached, key};
 use countersign_store::{ApplianceBatch, OpenPgpRecord};
 use jiff::Timestamp;
 
-use super::id::key_name;
+use super::id::random_key_name;
 use super::making::{self, Job, Made};
 use super::memory::{self, OpenPgpKey};
 use super::{Error, on_payload, rsa_bits};
 use crate::caller::Caller;
 use crate::context::Context;
-use crate::random;
 
 /// An OpenPGP key to be made.
 #[derive(Clone, Debug)]
@@ -52,7 +51,7 @@ pub(super) async fn make(
     caller: &Caller,
     new: &NewOpenPgpKey,
 ) -> Result<MadeOpenPgpKey, Error> {
-    let name = key_name("gpg", &hex::encode(random::bytes::<10>()?))?;
+    let name = random_key_name("gpg")?;
     let key = making::make(ctx, caller, name, rsa_bits(new.key_length)?).await?;
     let now = ctx.now();
     let (to_sign, pending) = key::prepare(&key.public, &new.user_id, seconds(now)?)?;

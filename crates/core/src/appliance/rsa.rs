@@ -5,12 +5,12 @@ use countersign_model::{Format, KeyType};
 use countersign_pki::rpi_eeprom;
 use countersign_store::{ApplianceBatch, RsaRecord};
 
-use super::id::key_name;
+use super::id::random_key_name;
 use super::making::{self, Job, Made};
 use super::{Error, memory, on_payload};
 use crate::caller::Caller;
 use crate::context::Context;
-use crate::{keys, random};
+use crate::keys;
 
 /// Makes an RSA-2048 key and gives its id: the first 32 hex digits of its SubjectPublicKeyInfo's SHA-256.
 ///
@@ -25,7 +25,7 @@ pub async fn create_rsa_key(ctx: &Context, caller: &Caller) -> Result<String, Er
 }
 
 pub(super) async fn make(ctx: &Context, caller: &Caller) -> Result<(Made, RsaRecord), Error> {
-    let name = key_name("rsa", &hex::encode(random::bytes::<10>()?))?;
+    let name = random_key_name("rsa")?;
     let key = making::make(ctx, caller, name, KeyType::Rsa(2048)).await?;
     let id = hex::encode(&sha256(key.public.spki())[..16]);
     let record = RsaRecord { id, signing_key: key.record.name.clone(), created: ctx.now() };
@@ -51,7 +51,9 @@ pub async fn rsa_pem(ctx: &Context, id: &str) -> Result<String, Error> {
 
 async fn find(ctx: &Context, id: &str) -> Result<countersign_model::KeyName, Error> {
     let found = memory::rsa(ctx, &id.to_ascii_lowercase()).await?;
-    found.ok_or_else(|| Error::NotFound(format!("RSA key {id} is unknown")))
+    let found = found.ok_or_else(|| Error::NotFound(format!("RSA key {id} is unknown")))?;
+    making::learn(ctx, &found).await?;
+    Ok(found)
 }
 
 /// Signs an EEPROM image: three lines of text.

@@ -17,6 +17,13 @@ use super::{CertificateId, Error, certificates, on_payload};
 use crate::caller::Caller;
 use crate::context::Context;
 
+/// The most ids that a list may be named by: each is looked up by itself.
+pub const MAX_IDS: usize = 64;
+
+/// The longest list that a client may bring. The largest that are published have some tens of KiB, and no
+/// firmware has MiBs of room for variables.
+pub const MAX_LIST: usize = 8 << 20;
+
 /// A list to be signed for a variable, and frozen.
 #[derive(Clone, Debug)]
 pub struct SignList {
@@ -81,6 +88,9 @@ fn name_of(ids: &[CertificateId]) -> Result<(String, Vec<&str>), Error> {
     if ids.is_empty() {
         return Err(Error::invalid("give at least one certificate id"));
     }
+    if ids.len() > MAX_IDS {
+        return Err(Error::invalid(format!("a list has at most {MAX_IDS} certificate ids")));
+    }
     let texts = || ids.iter().map(CertificateId::as_str);
     Ok((list_name(texts()), sorted_unique(texts())))
 }
@@ -106,7 +116,7 @@ async fn sign(
     variable: Variable,
     append: bool,
     esl: Vec<u8>,
-    signer: &Certificate,
+    signer: &Arc<Certificate>,
 ) -> Result<ListRecord, Error> {
     let auth = sign_update(ctx, caller, variable, append, esl.clone(), signer).await?;
     Ok(ListRecord {
@@ -124,10 +134,14 @@ async fn sign_update(
     variable: Variable,
     append: bool,
     esl: Vec<u8>,
-    signer: &Certificate,
+    signer: &Arc<Certificate>,
 ) -> Result<Vec<u8>, Error> {
-    let input = sha256(&esl);
-    let (to_sign, pending) = efi_var::prepare(variable, update(ctx, append)?, esl, &signer.certificate)?;
+    let (len, update, with) = (esl.len(), update(ctx, append)?, Arc::clone(signer));
+    let (input, (to_sign, pending)) = on_payload(len, move || {
+        let input = sha256(&esl);
+        Ok((input, efi_var::prepare(variable, update, esl, &with.certificate)?))
+    })
+    .await?;
     let job = Job {
         key: &signer.key,
         format: |_| Format::EfiVar,
@@ -137,9 +151,14 @@ async fn sign_update(
         subject: variable.name().to_owned(),
     };
     let signed = making::sign(ctx, caller, job).await?;
-    let auth = pending.finish(signed.signature)?;
-    efi_var::verify(&auth, variable, &signer.certificate).map_err(|why| Error::unverified("update", why))?;
-    Ok(auth)
+    let with = Arc::clone(signer);
+    on_payload(len, move || {
+        let auth = pending.finish(signed.signature)?;
+        efi_var::verify(&auth, variable, &with.certificate)
+            .map_err(|why| Error::unverified("update", why))?;
+        Ok(auth)
+    })
+    .await
 }
 
 /// Signs an update by a key that is not stored yet.
@@ -172,11 +191,20 @@ fn update(ctx: &Context, append: bool) -> Result<Update, Error> {
 /// Signs a list that the client made.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Invalid`] if it is not made of signature lists and nothing else.
+/// [`Error::NotFound`]; [`Error::Invalid`] if it is not made of signature lists and nothing else, or longer than
+/// [`MAX_LIST`].
 pub async fn sign_external(ctx: &Context, caller: &Caller, order: SignExternal) -> Result<Vec<u8>, Error> {
-    SignatureDatabase::parse(&order.esl)?;
-    let signer = certificates::signer(ctx, &order.signer).await?;
-    sign_update(ctx, caller, order.variable, order.append, order.esl, &signer).await
+    let SignExternal { variable, esl, signer, append } = order;
+    if esl.len() > MAX_LIST {
+        return Err(Error::invalid(format!("the signature lists have more than {MAX_LIST} bytes")));
+    }
+    let esl = on_payload(esl.len(), move || {
+        SignatureDatabase::parse(&esl)?;
+        Ok(esl)
+    })
+    .await?;
+    let signer = certificates::signer(ctx, &signer).await?;
+    sign_update(ctx, caller, variable, append, esl, &signer).await
 }
 
 /// A signed list, for anybody.

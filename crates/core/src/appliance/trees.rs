@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use countersign_model::{Format, KeyName};
+use countersign_model::Format;
 use countersign_pki::imx::srk::{self, HabEntry, SuperRootKey};
 use countersign_pki::imx::tree::{self, DAYS, Kind, Member, TreeSpec};
 use countersign_pki::x509::{Certificate, Validity};
@@ -10,7 +10,7 @@ use countersign_store::{ApplianceBatch, TreeMemberRecord, TreeRecord};
 use tokio::task::JoinSet;
 
 use super::Error;
-use super::id::key_name;
+use super::id::member_key;
 use super::making::{self, Made};
 use crate::caller::Caller;
 use crate::context::Context;
@@ -72,10 +72,6 @@ pub(super) async fn make(ctx: &Context, caller: &Caller, kind: Kind) -> Result<M
 
 fn unmade(error: srk::SrkError) -> Error {
     crate::Error::Internal(error.to_string()).into()
-}
-
-fn member_key(tree: &str, name: &str) -> Result<KeyName, Error> {
-    key_name("imx", &format!("{tree}/{name}"))
 }
 
 async fn make_keys(

@@ -132,13 +132,8 @@ async fn try_step(ctx: &Context, known: Option<Tree>, wanted: Wanted) -> Result<
         }
         None => key::origin_or_new(ctx).await?,
     };
-    // The head before the size: what is published in between is not taken for entries that were lost.
-    let head = ctx.store.log_head(origin.as_str()).await?;
-    let size = ctx.store.publication_size().await?;
+    let (head, size) = stored(ctx, &origin).await?;
     let published = head.as_ref().map(|head| head.size);
-    if let Some(published) = published.filter(|published| size < *published) {
-        return Err(Halt::EntriesLost { published, have: size }.into());
-    }
     let followed = published.is_some() && known.as_ref().map(Tree::size) == published;
     let more = match published {
         Some(published) => size > published,
@@ -151,9 +146,22 @@ async fn try_step(ctx: &Context, known: Option<Tree>, wanted: Wanted) -> Result<
         return Ok((Step::TooSoon(rest), known));
     }
     let Some(mut lease) = Lease::take(ctx).await? else { return Ok((Step::Busy, known)) };
-    let result = advance(ctx, &mut lease, &origin, known, head, size).await;
+    let result = advance(ctx, &mut lease, &origin, known).await;
     lease.release().await;
     result.map(|(step, tree)| (step, Some(tree)))
+}
+
+/// What is published, and how many entries there are.
+async fn stored(ctx: &Context, origin: &Name) -> Result<(Option<LogHead>, u64), Error> {
+    // The head before the size: what is published in between is not taken for entries that were lost.
+    let head = ctx.store.log_head(origin.as_str()).await?;
+    let size = ctx.store.publication_size().await?;
+    match &head {
+        Some(LogHead { size: published, .. }) if size < *published => {
+            Err(Halt::EntriesLost { published: *published, have: size }.into())
+        }
+        _ => Ok((head, size)),
+    }
 }
 
 /// How long the next checkpoint has to wait for; `None` if it has not. A head from the future says nothing.
@@ -169,9 +177,9 @@ async fn advance(
     lease: &mut Lease<'_>,
     origin: &Name,
     known: Option<Tree>,
-    head: Option<LogHead>,
-    size: u64,
 ) -> Result<(Step, Tree), Error> {
+    // Who had the lease before may have published more since this node looked: only now nobody else does.
+    let (head, size) = stored(ctx, origin).await?;
     let verifier = key::verifier_or_new(ctx, origin).await?;
     let place = Place { files: &ctx.files, origin };
     let shown = place.checkpoint().await?;

@@ -1,7 +1,8 @@
 //! Authorities: who vouches for tags, with which keys over time.
 //!
 //! ```text
-//! change     make one, rotate its key, register a key of elsewhere, revoke a key
+//! change     make one, rotate its key, register a key of elsewhere
+//! revoke     no longer believe a key
 //! sign       sign a tag in its name, at once or when enough principals agree
 //! ```
 //!
@@ -9,6 +10,7 @@
 //! public half. Everything that a verdict needs is in memory: to judge a signature touches no database.
 
 mod change;
+mod revoke;
 mod sign;
 
 use std::sync::Arc;
@@ -24,8 +26,10 @@ use super::Error;
 use crate::caller::Caller;
 use crate::context::Context;
 
-pub use change::{KeyUse, NewAuthority, Register, Revoke, Rotate, create, register, revoke, rotate};
-pub use sign::{Detached, Outcome, Signed, may_sign, sign, sign_detached};
+pub(super) use change::cut;
+pub use change::{KeyUse, NewAuthority, Register, Rotate, create, register, rotate};
+pub use revoke::{Revoke, revoke};
+pub use sign::{Detached, ForTag, Outcome, Signed, may_sign, sign, sign_detached};
 pub(crate) use sign::{file_of, sign_approved};
 
 /// An authority as every node has it in memory.
@@ -61,6 +65,8 @@ pub(crate) struct State {
     pub bundle: super::bundle::Kept,
     /// How many entries of this node's log are in the index of signatures.
     pub recorded: std::sync::atomic::AtomicU64,
+    /// Whether those of the logs before it are.
+    pub earlier: std::sync::atomic::AtomicBool,
 }
 
 /// The authority of that name.
@@ -81,6 +87,11 @@ pub fn all(ctx: &Context) -> Vec<Arc<Authority>> {
     ctx.cache.read().authorities.values().cloned().collect()
 }
 
+/// The authorities that have the key with this id.
+fn holders(ctx: &Context, id: &KeyId) -> Vec<Arc<Authority>> {
+    all(ctx).into_iter().filter(|authority| authority.place(id).is_some()).collect()
+}
+
 /// What the API says about all authorities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuthorityList {
@@ -95,7 +106,7 @@ pub struct AuthoritySummary {
     pub name: String,
     /// How many keys it has or had.
     pub keys: usize,
-    /// The key in use; `None`: all are revoked.
+    /// The key in use; `None`: it is revoked, and no other has taken its place.
     pub current: Option<KeyId>,
     /// How many principals must agree before it signs.
     pub threshold: u32,
@@ -128,11 +139,12 @@ pub fn list(ctx: &Context) -> AuthorityList {
 /// - `id`: which one; `None`: the one in use for tags.
 ///
 /// # Errors
-/// [`Error::UnknownAuthority`], [`Error::NotFound`]; [`Error::Gone`] for a revoked key, and when all are.
+/// [`Error::UnknownAuthority`], [`Error::NotFound`]; [`Error::Gone`] for a revoked key, and where the one in use
+/// was revoked and has no successor.
 pub fn public_pem(ctx: &Context, name: &AuthorityName, id: Option<&KeyId>) -> Result<String, Error> {
     let authority = known(ctx, name)?;
     let key = match id {
-        None => authority.current(KeyUse::Tags).ok_or_else(|| all_revoked(name))?,
+        None => authority.current(KeyUse::Tags).ok_or_else(|| without_successor(name))?,
         Some(id) => authority.keys.key(id).ok_or_else(|| unknown_key(name, id))?,
     };
     if key.revoked.is_some() {
@@ -141,8 +153,8 @@ pub fn public_pem(ctx: &Context, name: &AuthorityName, id: Option<&KeyId>) -> Re
     Ok(pem::encode("PUBLIC KEY", key.public_key.spki()))
 }
 
-fn all_revoked(name: &AuthorityName) -> Error {
-    Error::Gone(format!("the key of {name} is revoked, and it has no other"))
+fn without_successor(name: &AuthorityName) -> Error {
+    Error::Gone(format!("the key of {name} is revoked, and has no successor"))
 }
 
 fn unknown_key(name: &AuthorityName, id: &KeyId) -> Error {
@@ -188,22 +200,30 @@ impl Authority {
         }
     }
 
-    /// The key in use: the newest one that is not revoked, of those whose private half is here; where there
-    /// is none, of all. So a key that is registered beside one that signs here does not take its place.
+    /// The key in use: the one that signs here; where there is none, the newest one of elsewhere that is not
+    /// revoked. So a key that is registered beside one that signs here does not take its place.
     pub fn current(&self, of: KeyUse) -> Option<&AuthorityKey> {
-        let here = self.unrevoked(of).find(|(_, place)| place.private.is_some());
-        here.or_else(|| self.unrevoked(of).next()).map(|(key, _)| key)
+        let elsewhere = || {
+            let mut keys = self.newest_first(of);
+            keys.find(|(key, place)| place.private.is_none() && key.revoked.is_none()).map(|(key, _)| key)
+        };
+        self.signer(of).map(|(key, _)| key).or_else(elsewhere)
     }
 
     /// The key that signs here now, and the name of its private half.
     fn signer(&self, of: KeyUse) -> Option<(&AuthorityKey, &KeyName)> {
-        self.unrevoked(of).find_map(|(key, place)| Some((key, place.private.as_ref()?)))
+        self.last_made(of).filter(|(key, _)| key.revoked.is_none())
     }
 
-    /// The newest first.
-    fn unrevoked(&self, of: KeyUse) -> impl Iterator<Item = (&AuthorityKey, &Place)> {
+    /// The newest key whose private half is here. Those before it gave way to it for good, also where it is
+    /// revoked since.
+    fn last_made(&self, of: KeyUse) -> Option<(&AuthorityKey, &KeyName)> {
+        self.newest_first(of).find_map(|(key, place)| Some((key, place.private.as_ref()?)))
+    }
+
+    fn newest_first(&self, of: KeyUse) -> impl Iterator<Item = (&AuthorityKey, &Place)> {
         let keys = self.keys.keys.iter().zip(&self.places).rev();
-        keys.filter(move |(key, _)| key.revoked.is_none() && key.detached == (of == KeyUse::Detached))
+        keys.filter(move |(key, _)| key.detached == (of == KeyUse::Detached))
     }
 
     /// Where the key with this id is.

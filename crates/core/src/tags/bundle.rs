@@ -6,7 +6,8 @@
 //! installs it with that key's public half: from then on the server gives out what it was given, until the
 //! next one is installed.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use countersign_model::digest::sha256;
 use countersign_model::entry::Op;
@@ -21,6 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Error;
 use super::authorities::{self, Authority};
+use crate::background;
 use crate::caller::{Caller, Identity};
 use crate::context::Context;
 use crate::keys::{self, NewKey};
@@ -29,15 +31,40 @@ use crate::pipeline::{self, Logged, Order};
 /// How long a bundle may be relied on.
 pub const LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// The bundle that was given out last, and the authorities that it was found to agree with.
-pub(crate) type Kept = tokio::sync::Mutex<Option<Current>>;
+/// What a node remembers of the bundle.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Held to issue or install one. Readers do not wait for it.
+    issuing: tokio::sync::Mutex<()>,
+    /// What was given out last.
+    last: std::sync::RwLock<Option<Arc<Current>>>,
+}
 
-/// See [`Kept`].
-pub(crate) struct Current {
+/// A bundle, and the authorities that it was found to agree with.
+struct Current {
     authorities: Vec<Arc<Authority>>,
     content: [u8; 32],
-    record: Arc<BundleRecord>,
+    record: BundleRecord,
 }
+
+impl Kept {
+    fn last(&self) -> Option<Arc<Current>> {
+        self.last.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, current: Option<Arc<Current>>) {
+        *self.last.write().unwrap_or_else(PoisonError::into_inner) = current;
+    }
+}
+
+/// The authorities as they are in the database, not as a node remembers them.
+struct Latest {
+    generation: i64,
+    authorities: Vec<Arc<Authority>>,
+}
+
+/// How often a bundle is prepared anew because something changes meanwhile.
+const TRIES: usize = 8;
 
 /// A bundle as it is given out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,13 +82,15 @@ pub struct BundleDocument {
 /// # Errors
 /// When the database does not answer; when a new one cannot be signed.
 pub async fn get(ctx: &Context) -> Result<BundleDocument, Error> {
-    let mut kept = ctx.authorities.bundle.lock().await;
-    let (record, content) = current(ctx, &mut kept).await?;
-    Ok(BundleDocument {
+    current(ctx).await.map(|current| document(&current))
+}
+
+fn document(Current { record, content, .. }: &Current) -> BundleDocument {
+    BundleDocument {
         document: record.document.clone(),
         version: record.version,
-        stale: record.root.is_some() && record.content != content,
-    })
+        stale: record.root.is_some() && record.content != *content,
+    }
 }
 
 /// The public half of the root key, `PUBLIC KEY` in PEM. For anybody.
@@ -69,9 +98,7 @@ pub async fn get(ctx: &Context) -> Result<BundleDocument, Error> {
 /// # Errors
 /// When the database does not answer; when the key cannot be made.
 pub async fn root_pem(ctx: &Context) -> Result<String, Error> {
-    let mut kept = ctx.authorities.bundle.lock().await;
-    let (record, _) = current(ctx, &mut kept).await?;
-    match &record.root {
+    match &current(ctx).await?.record.root {
         Some(pem) => Ok(pem.clone()),
         None => Ok(keys::public_pem(ctx, &own_root(ctx).await?)?),
     }
@@ -84,7 +111,7 @@ pub async fn root_pem(ctx: &Context) -> Result<String, Error> {
 pub async fn draft(ctx: &Context, caller: &Caller) -> Result<Vec<u8>, Error> {
     pipeline::authorise_person(ctx, caller, Action::AuthorityWrite, &resource())?;
     let before = ctx.store.authority_bundle().await?.map_or(0, |record| record.version);
-    let content = content(&authorities::all(ctx), before + 1, ctx.now())?;
+    let content = content(&latest(ctx).await?.authorities, before + 1, ctx.now())?;
     // Ed25519 signs the text itself.
     let (to_sign, _) = prepare(&content, KeyType::Ed25519).map_err(internal)?;
     let mut draft = br#"{"signed": "#.to_vec();
@@ -110,7 +137,7 @@ pub async fn install(
     root: Option<&str>,
 ) -> Result<Logged<BundleDocument>, Error> {
     let permit = pipeline::authorise_person(ctx, caller, Action::AuthorityWrite, &resource())?;
-    let mut kept = ctx.authorities.bundle.lock().await;
+    let _issuing = ctx.authorities.bundle.issuing.lock().await;
     let before = ctx.store.authority_bundle().await?;
     let registered = before.as_ref().and_then(|record| record.root.as_deref());
     let pem = root.or(registered).ok_or_else(|| {
@@ -123,8 +150,8 @@ pub async fn install(
     let now = ctx.now();
     let said = verify::verify(document, &root, now, None, Expired::Refuse).map_err(of_bundle)?;
     check_follows(document, &said, before.as_ref())?;
-    let present = authorities::all(ctx);
-    if content_hash(&said)? != content_hash(&content(&present, said.version, now)?)? {
+    let latest = latest(ctx).await?;
+    if content_hash(&said)? != content_hash(&content(&latest.authorities, said.version, now)?)? {
         let why = "the bundle does not have the authorities of now: sign a new one";
         return Err(Error::PreconditionFailed(why.into()));
     }
@@ -140,8 +167,8 @@ pub async fn install(
         expires: said.expires,
         root: Some(root.to_pem()),
     };
-    store(ctx, before.as_ref(), &record).await?;
-    *kept = None;
+    store(ctx, before.as_ref(), &latest, &record).await?;
+    ctx.authorities.bundle.put(None);
     let document = BundleDocument { document: record.document, version: record.version, stale: false };
     Ok(Logged::new(document, log))
 }
@@ -152,19 +179,18 @@ pub async fn install(
 /// Not permitted; when log or database cannot be written.
 pub async fn uninstall(ctx: &Context, caller: &Caller) -> Result<Logged<BundleDocument>, Error> {
     let permit = pipeline::authorise_person(ctx, caller, Action::AuthorityWrite, &resource())?;
-    let mut kept = ctx.authorities.bundle.lock().await;
+    let issuing = ctx.authorities.bundle.issuing.lock().await;
     let before = ctx.store.authority_bundle().await?;
     let mut log = None;
     if before.as_ref().is_some_and(|record| record.root.is_some()) {
         let subject = Some("bundle root own".to_owned());
         log = Some(pipeline::record(ctx, caller, &permit, Op::AuthoritySet, None, subject).await?);
-        issue(ctx, before.as_ref()).await?;
-        *kept = None;
+        let root = own_root(ctx).await?;
+        issue(ctx, &root, before.as_ref(), &latest(ctx).await?).await?;
+        ctx.authorities.bundle.put(None);
     }
-    let (record, _) = current(ctx, &mut kept).await?;
-    let document =
-        BundleDocument { document: record.document.clone(), version: record.version, stale: false };
-    Ok(Logged { value: document, log })
+    drop(issuing);
+    Ok(Logged { value: document(&*current(ctx).await?), log })
 }
 
 /// The rights to the bundle are those to an authority that nobody can make.
@@ -172,40 +198,73 @@ fn resource() -> Resource {
     Resource::authority("bundle")
 }
 
-/// The bundle to give out now, issued if need be, and the hash of what a bundle of now says.
-async fn current(ctx: &Context, kept: &mut Option<Current>) -> Result<(Arc<BundleRecord>, [u8; 32]), Error> {
+/// The bundle to give out now, issued if need be.
+async fn current(ctx: &Context) -> Result<Arc<Current>, Error> {
     let now = ctx.now();
+    let kept = &ctx.authorities.bundle;
     let present = authorities::all(ctx);
-    let same = |kept: &Current| {
-        kept.authorities.len() == present.len()
-            && kept.authorities.iter().zip(&present).all(|(old, new)| Arc::ptr_eq(old, new))
-    };
-    if let Some(kept) = kept.as_ref().filter(|kept| same(kept) && is_fresh(&kept.record, now))
-        && !ctx.shared
-    {
-        return Ok((Arc::clone(&kept.record), kept.content));
+    let last = kept.last().filter(|last| same(&last.authorities, &present));
+    if let Some(last) = last.as_ref().filter(|last| !ctx.shared && is_fresh(&last.record, now)) {
+        return Ok(Arc::clone(last));
     }
-    let content = match kept.as_ref().filter(|kept| same(kept)) {
-        Some(kept) => kept.content,
+    let content = match last {
+        Some(last) => last.content,
         None => content_hash(&content(&present, 1, now)?)?,
     };
-    let mut tries = 0;
-    let record = loop {
-        let before = ctx.store.authority_bundle().await?;
-        match before {
-            Some(record) if record.root.is_some() => break record,
-            Some(record) if record.content == content && is_fresh(&record, now) => break record,
-            before => match issue(ctx, before.as_ref()).await {
-                Ok(record) => break record,
-                // Another node was faster: look at what it has issued.
-                Err(Error::Core(crate::Error::Conflict(_))) if tries < 3 => tries += 1,
+    let give = |authorities, content, record| {
+        let current = Arc::new(Current { authorities, content, record });
+        kept.put(Some(Arc::clone(&current)));
+        Ok(current)
+    };
+    if let Some(record) = ctx.store.authority_bundle().await?
+        && stands(&record, &content, now)
+    {
+        return give(present, content, record);
+    }
+    let _issuing = kept.issuing.lock().await;
+    for _ in 0..TRIES {
+        // Its key first: to make it is a change too.
+        let root = own_root(ctx).await?;
+        // Another node may have issued one of authorities that this one has not heard of yet.
+        let latest = latest(ctx).await?;
+        let content = content_hash(&self::content(&latest.authorities, 1, now)?)?;
+        match ctx.store.authority_bundle().await? {
+            Some(record) if stands(&record, &content, now) => {
+                return give(latest.authorities, content, record);
+            }
+            before => match issue(ctx, &root, before.as_ref(), &latest).await {
+                Ok(record) => return give(latest.authorities, content, record),
+                // Another node was faster: look at what it has done.
+                Err(Error::Core(crate::Error::Conflict(_))) => {}
                 Err(error) => return Err(error),
             },
         }
-    };
-    let record = Arc::new(record);
-    *kept = Some(Current { authorities: present, content, record: Arc::clone(&record) });
-    Ok((record, content))
+    }
+    Err(crate::Error::Conflict("the authorities are being changed all the time".into()).into())
+}
+
+fn same(old: &[Arc<Authority>], new: &[Arc<Authority>]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
+}
+
+/// Whether a bundle is to be given out where one of now has this content.
+fn stands(record: &BundleRecord, content: &[u8; 32], now: Timestamp) -> bool {
+    record.root.is_some() || (record.content == *content && is_fresh(record, now))
+}
+
+/// Reads what other nodes have changed, so that no bundle takes back what an older one said.
+async fn latest(ctx: &Context) -> Result<Latest, Error> {
+    for _ in 0..TRIES {
+        background::try_refresh(ctx).await?;
+        // Whoever writes holds this until the memory has what the database has.
+        let _writing = ctx.writing.lock().await;
+        let generation = ctx.store.generation().await?;
+        let known = !ctx.shared || generation == ctx.generation.load(Ordering::Acquire);
+        if known && !ctx.stale.load(Ordering::Acquire) {
+            return Ok(Latest { generation, authorities: authorities::all(ctx) });
+        }
+    }
+    Err(crate::Error::StorageUnavailable("the authorities are being changed all the time".into()).into())
 }
 
 /// Whether less than half of its life is over.
@@ -215,15 +274,19 @@ fn is_fresh(record: &BundleRecord, now: Timestamp) -> bool {
 }
 
 /// Signs a bundle of now with the server's own key, and stores it.
-async fn issue(ctx: &Context, before: Option<&BundleRecord>) -> Result<BundleRecord, Error> {
+async fn issue(
+    ctx: &Context,
+    name: &KeyName,
+    before: Option<&BundleRecord>,
+    latest: &Latest,
+) -> Result<BundleRecord, Error> {
     let version = before.map_or(0, |record| record.version) + 1;
-    let content = content(&authorities::all(ctx), version, ctx.now())?;
-    let name = own_root(ctx).await?;
-    let root = keys::find(ctx, &name)?.public()?.clone();
+    let content = content(&latest.authorities, version, ctx.now())?;
+    let root = keys::find(ctx, name)?.public()?.clone();
     let scheme = root_scheme(root.key_type());
     let (to_sign, pending) = prepare(&content, root.key_type()).map_err(internal)?;
     let caller = system(ctx);
-    let admitted = pipeline::admit(ctx, &caller, &name, Some(scheme), |_| Format::Attestation)?;
+    let admitted = pipeline::admit(ctx, &caller, name, Some(scheme), |_| Format::Attestation)?;
     let input = match &to_sign {
         ToSign::Message(message) => Some(sha256(message)),
         ToSign::Digest(_) => None,
@@ -232,24 +295,31 @@ async fn issue(ctx: &Context, before: Option<&BundleRecord>) -> Result<BundleRec
     let order = Order { admitted, to_sign, input, subject };
     let signed = pipeline::sign(ctx, &caller, order).await?;
     let document = finish(pending, &root.id(), &signed.signature).map_err(internal)?;
-    let said = verify::verify(&document, &root, ctx.now(), None, Expired::Refuse).map_err(internal)?;
+    verify::verify(&document, &root, ctx.now(), None, Expired::Refuse).map_err(internal)?;
     let record = BundleRecord {
         version,
-        content: content_hash(&said)?,
+        content: content_hash(&content)?,
         document: String::from_utf8(document).map_err(internal)?,
         issued: content.issued,
         expires: content.expires,
         root: None,
     };
-    store(ctx, before, &record).await?;
+    store(ctx, before, latest, &record).await?;
     Ok(record)
 }
 
-async fn store(ctx: &Context, before: Option<&BundleRecord>, record: &BundleRecord) -> Result<(), Error> {
+async fn store(
+    ctx: &Context,
+    before: Option<&BundleRecord>,
+    latest: &Latest,
+    record: &BundleRecord,
+) -> Result<(), Error> {
     let replaces = before.map_or(0, |before| before.version);
-    ctx.store.put_authority_bundle(replaces, record).await.map_err(|error| match error {
+    let put = ctx.store.put_authority_bundle(replaces, latest.generation, record).await;
+    put.map_err(|error| match error {
         StoreError::Conflict { .. } => {
-            crate::Error::Conflict("another bundle was issued meanwhile".into()).into()
+            let why = "something was changed, or another bundle issued, meanwhile: try again";
+            crate::Error::Conflict(why.into()).into()
         }
         other => Error::from(other),
     })
@@ -261,6 +331,11 @@ async fn own_root(ctx: &Context) -> Result<KeyName, Error> {
     if ctx.cache.key(&name).is_some() {
         return Ok(name);
     }
+    // Another node may have made it.
+    background::try_refresh(ctx).await?;
+    if ctx.cache.key(&name).is_some() {
+        return Ok(name);
+    }
     let new = NewKey {
         name: name.clone(),
         key_type: KeyType::Ed25519,
@@ -269,9 +344,11 @@ async fn own_root(ctx: &Context) -> Result<KeyName, Error> {
     };
     match keys::create(ctx, &system(ctx), new).await {
         Ok(_) => Ok(name),
-        // Another node has made it: it is here as soon as this one has looked.
-        Err(crate::Error::NameTaken { .. }) if ctx.cache.key(&name).is_some() => Ok(name),
         Err(crate::Error::NameTaken { .. }) => {
+            background::try_refresh(ctx).await?;
+            if ctx.cache.key(&name).is_some() {
+                return Ok(name);
+            }
             Err(crate::Error::StorageUnavailable("the key of the bundle is being made".into()).into())
         }
         Err(error) => Err(error.into()),

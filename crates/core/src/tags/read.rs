@@ -191,10 +191,14 @@ pub async fn list(ctx: &Context, prefix: &str, page: &Page) -> Result<TagList, E
     Ok(TagList { tags: tags.into_iter().map(TagDocument::listed).collect(), next })
 }
 
+/// How many signatures are judged for one page of a search by digest, which anybody may ask for.
+pub const MOST_JUDGED: usize = 100;
+
 /// The tags whose current version is about the artifact with this digest and was signed by all of these
 /// authorities, as of now. Only their names stand in the documents.
 ///
-/// A page may have fewer tags than its limit, and others after it.
+/// A page may have fewer tags than its limit, and others after it: at most [`MOST_JUDGED`] signatures are judged
+/// for it.
 ///
 /// # Errors
 /// [`Error::BadRequest`] for another digest than SHA-256; [`Error::NoAuthorities`];
@@ -215,7 +219,9 @@ pub async fn find_by_digest(
     for name in authorities {
         super::authorities::known(ctx, name)?;
     }
-    let (found, next) = page_of(ctx, prefix, Some(&digest.to_string()), page).await?;
+    let most = (MOST_JUDGED / authorities.len()).max(1);
+    let page = Page { limit: page.limit.min(most), after: page.after.clone() };
+    let (found, next) = page_of(ctx, prefix, Some(&digest.to_string()), &page).await?;
     let mut tags = Vec::new();
     for summary in found {
         // Of a tag that was written to meanwhile the version that was found is judged.

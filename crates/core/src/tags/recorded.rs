@@ -1,7 +1,8 @@
 //! When a signature was recorded: what counts for a key that was revoked for a part of its time.
 //!
 //! The signing log says which key signed which content when. An index of it in the database is kept by every
-//! node for its own log, a second behind; it can be made again from the log at any time.
+//! node for its own log, a second behind, and for the logs before it whose files it has; so it can be made again
+//! from the logs at any time.
 
 use std::sync::atomic::Ordering;
 
@@ -21,7 +22,7 @@ use crate::context::Context;
 use crate::log;
 
 /// How many entries are taken into the index at a time.
-const STEP: u64 = 4096;
+const STEP: u64 = 256;
 
 /// When this signature of `authority` was recorded, to be given to `verify::authority::judge`. Looks into
 /// the database only if the key that made it is revoked for a part of its time.
@@ -87,23 +88,43 @@ pub(crate) async fn follow(ctx: &Context) {
 }
 
 async fn catch_up(ctx: &Context) -> Result<(), crate::Error> {
-    let origin = ctx.node.clone();
+    catch_up_on_earlier(ctx).await?;
     let size = log::fresh_head(ctx).await?.size;
     if ctx.authorities.recorded.load(Ordering::Acquire) >= size {
         return Ok(());
     }
-    let mut from = ctx.store.recorded_until(origin.as_str()).await?;
-    while from < size {
-        let until = size.min(from + STEP);
-        let signatures = read(ctx, &origin, from, until).await?;
-        ctx.store.add_recorded(origin.as_str(), until, &signatures).await?;
-        from = until;
-    }
+    take_in(ctx, &ctx.node, size).await?;
     ctx.authorities.recorded.fetch_max(size, Ordering::AcqRel);
     Ok(())
 }
 
-/// The signatures of authorities among the entries `from..until` of this node's log.
+/// Takes in what the index does not have yet of logs that grow no more: those from before a restore.
+async fn catch_up_on_earlier(ctx: &Context) -> Result<(), crate::Error> {
+    if ctx.authorities.earlier.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    for (origin, size) in log::earlier(ctx).await? {
+        if let Err(error) = take_in(ctx, &origin, size).await {
+            tracing::warn!(%error, %origin, "the index has not all signatures of an earlier log");
+        }
+    }
+    ctx.authorities.earlier.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// Takes in the entries below `size` that are not in the index yet.
+async fn take_in(ctx: &Context, origin: &Name, size: u64) -> Result<(), crate::Error> {
+    let mut from = ctx.store.recorded_until(origin.as_str()).await?;
+    while from < size {
+        let until = size.min(from + STEP);
+        let signatures = read(ctx, origin, from, until).await?;
+        ctx.store.add_recorded(origin.as_str(), until, &signatures).await?;
+        from = until;
+    }
+    Ok(())
+}
+
+/// The signatures of authorities among the entries `from..until` of a log whose files are here.
 async fn read(
     ctx: &Context,
     origin: &Name,

@@ -21,8 +21,8 @@ use countersign_verify::authority;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::authorities::{self, Authority, Outcome, Signed};
-use super::{Error, TagName, write};
+use super::authorities::{self, Authority, ForTag, Outcome, Signed};
+use super::{Error, OverOthers, TagName, write};
 use crate::caller::Caller;
 use crate::context::Context;
 use crate::random;
@@ -85,14 +85,16 @@ pub(crate) async fn ask(
     caller: &Caller,
     authority: &Authority,
     payload: &Payload,
-    for_tag: Option<&TagName>,
+    for_tag: Option<ForTag<'_>>,
 ) -> Result<Outcome, Error> {
     let now = ctx.now();
     let id = base32(&random::bytes::<16>()?);
     let new = NewTagRequest {
         id: &id,
         authority: authority.name.as_str(),
-        tag: for_tag.map_or("", TagName::as_str),
+        tag: for_tag.map_or("", |tag| tag.name.as_str()),
+        seen: for_tag.map_or(0, |tag| tag.seen),
+        over_others: for_tag.is_some_and(|tag| tag.over_others == OverOthers::NewVersion),
         payload: payload.as_bytes(),
         payload_sha256: countersign_model::digest::sha256(payload.as_bytes()),
         need: authority.threshold,
@@ -149,8 +151,10 @@ pub async fn voice(
         return Err(Error::PreconditionFailed(why));
     }
     let principal = caller.identity.principal.as_str();
-    let request = ctx.store.voice_tag_request(id, principal, voice, ctx.now()).await?;
-    let (request, _) = settle(ctx, caller, request).await?;
+    let mut request = ctx.store.voice_tag_request(id, principal, voice, ctx.now()).await?;
+    if voice == Voice::Approve {
+        (request, _) = settle(ctx, caller, request).await?;
+    }
     Ok(document(ctx, &request, Shows::Payload))
 }
 
@@ -203,7 +207,7 @@ async fn settle(
             let made = make(ctx, caller, &authority, &request, &voices).await;
             if made.is_err() {
                 // Whoever tries next need not wait.
-                let _ = ctx.store.release_tag_request(&request.id, until).await;
+                let _ = ctx.store.release_tag_request(&request.id, until, ctx.now()).await;
             }
             let (request, signed) = made?;
             add_to_tag(ctx, &request).await;
@@ -263,13 +267,23 @@ fn still_counts(ctx: &Context, authority: &Authority, name: &PrincipalName) -> b
     listed && !disabled && policy.policy.decide(&ask).is_ok()
 }
 
-/// Adds the signature to the tag that it is for. The tag may be another one by now, or hidden: then the
+/// Adds the signature to the tag that it is for, once. The tag may be another one by now, or hidden: then the
 /// signed text of the request is all there is.
 async fn add_to_tag(ctx: &Context, request: &TagRequestRecord) {
     let (Ok(name), Some(signed)) = (request.tag.parse::<TagName>(), &request.signed) else { return };
-    match write::add_approved(ctx, &name, signed.clone()).await {
-        Ok(Some(_)) => {}
-        Ok(None) => tracing::info!(tag = %name, request = request.id, "the tag has another content by now"),
+    let over_others = if request.over_others { OverOthers::NewVersion } else { OverOthers::Refuse };
+    let tag = ForTag { name: &name, seen: request.seen, over_others };
+    // Who asked might have signed for these too.
+    let asked: Option<PrincipalName> = request.voices.first().and_then(|voice| voice.principal.parse().ok());
+    let holds = |other: &AuthorityName| {
+        let known = authorities::find(ctx, other).zip(asked.as_ref());
+        known.is_some_and(|(known, asked)| still_counts(ctx, &known, asked))
+    };
+    match write::add_approved(ctx, tag, signed.clone(), &holds).await {
+        Ok(true) => {}
+        Ok(false) | Err(Error::Exists(_)) => {
+            tracing::info!(tag = %name, request = request.id, "the tag has another content by now");
+        }
         Err(error) => {
             tracing::warn!(%error, tag = %name, request = request.id, "a signature was not added to its tag");
         }
@@ -301,7 +315,8 @@ enum Shows {
 
 fn document(ctx: &Context, request: &TagRequestRecord, shows: Shows) -> RequestDocument {
     let (signed, signed_base64) = text_or_base64(request.signed.as_deref());
-    let payload = (shows == Shows::Payload).then_some(request.payload.as_slice());
+    // That of a request that came to nothing is forgotten.
+    let payload = Some(request.payload.as_slice()).filter(|p| shows == Shows::Payload && !p.is_empty());
     let (payload, payload_base64) = text_or_base64(payload);
     RequestDocument {
         id: request.id.clone(),

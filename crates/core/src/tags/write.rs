@@ -3,24 +3,34 @@
 //! A write is decided on what the tag is, and made only if it is still that: else it is decided again, on what
 //! the tag has become. What was signed meanwhile is kept for the next try, so that nothing is signed twice.
 
+mod decide;
+mod hide;
+
+use countersign_model::Action;
 use countersign_model::digest::sha256;
-use countersign_model::{Action, PrincipalName};
+use countersign_model::entry;
+use countersign_model::policy::Permit;
 use countersign_records::tag::{AuthorityName, Payload, Tag};
 use countersign_store::{ExpectedTag, TagRecord, TagSignature, TagWrite, WrittenTag};
 
 use super::artifact::{NewHead, digest_of};
-use super::authorities::{self, Outcome, Signed};
-use super::file::{self, Op, signers};
+use super::authorities::{self, ForTag, Outcome, Signed, cut};
+use super::file::{self, Op};
 use super::name::TagName;
 use super::read::{TagDocument, visible};
 use super::requests::RequestDocument;
-use super::sign::{check_signers, check_size};
+use super::sign::check_size;
 use super::validate::{Who, validate};
 use super::{Error, recorded};
 use crate::LogRef;
 use crate::caller::Caller;
 use crate::context::Context;
 use crate::{pipeline, publication};
+
+use decide::{believe, expectation, in_whose_names, new_version};
+
+pub use decide::{Belief, OverOthers};
+pub use hide::{hide, restore};
 
 /// What a tag shall say.
 #[derive(Clone, Debug)]
@@ -29,26 +39,6 @@ pub enum Content {
     Text(Payload),
     /// A head that names an artifact.
     Artifact(NewHead),
-}
-
-/// What a client believes the tag to be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Belief {
-    /// SHA-256 of the current payload is one of these; `None`: whatever it is.
-    pub payload_sha256: Option<Vec<[u8; 32]>>,
-    /// There is such a tag (`If-Match: *`).
-    pub exists: bool,
-    /// The current version.
-    pub version: Option<u64>,
-}
-
-/// Whether other content than the present makes a new version, where others have signed the present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverOthers {
-    /// It is refused.
-    Refuse,
-    /// It does.
-    NewVersion,
 }
 
 /// Who writes a file that is signed already.
@@ -108,7 +98,7 @@ pub async fn post(
         let known = authorities::find(ctx, other);
         known.is_some_and(|known| authorities::may_sign(ctx, caller, &known).is_ok())
     };
-    let mut pen = Pen { ctx, caller, name, authorities: &authorities, made: None };
+    let mut pen = Pen { ctx, caller, name, authorities: &authorities, over_others, made: None };
     for _ in 0..TRIES {
         let now = ctx.now();
         let present = present(ctx, name).await?;
@@ -141,7 +131,8 @@ pub async fn countersign(
 ) -> Result<WriteOutcome, Error> {
     may_write(ctx, caller, name)?;
     let authorities = in_whose_names(ctx, caller, authorities)?;
-    let mut pen = Pen { ctx, caller, name, authorities: &authorities, made: None };
+    let over_others = OverOthers::Refuse;
+    let mut pen = Pen { ctx, caller, name, authorities: &authorities, over_others, made: None };
     let mut seen = None;
     for _ in 0..TRIES {
         let present = present(ctx, name).await?;
@@ -158,7 +149,9 @@ pub async fn countersign(
     Err(busy(name))
 }
 
-/// Takes in a file that is signed already: those of its signatures that verify now.
+/// Takes in a file that is signed already: those of its signatures that verify now. Without credentials it can
+/// be the first version of a tag, or add to the present one: files are public, so that an old one says nothing
+/// about what whoever has it may do.
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::HeaderInPayload`], [`Error::TooLarge`]; not permitted; the first signature's own
@@ -171,154 +164,109 @@ pub async fn merge(
     over_others: OverOthers,
     belief: &Belief,
 ) -> Result<Written, Error> {
-    if let Writer::Caller(caller) = writer {
-        may_write(ctx, caller, name)?;
-    }
+    let person = match writer {
+        Writer::Caller(caller) => Some((caller, may_write(ctx, caller, name)?)),
+        Writer::SelfSigned => None,
+    };
     let tag = Tag::parse(&text)?;
     let (payload, signatures) = verified(ctx, &tag, text).await?;
     let signed_by =
         |other: &AuthorityName| signatures.iter().any(|signature| signature.authority == other.as_str());
-    // Without credentials nobody's signed version gives way.
-    let over_others = match writer {
-        Writer::Caller(_) => over_others,
-        Writer::SelfSigned => OverOthers::Refuse,
-    };
+    let mut log = None;
     for _ in 0..TRIES {
         let present = present(ctx, name).await?;
         believe(name, belief, present.as_ref())?;
-        let expected = expectation(present.as_ref(), payload, over_others, &signed_by)?;
-        if let Some(written) = store(ctx, name, payload, &signatures, expected).await? {
+        let expected = match writer {
+            Writer::Caller(_) => expectation(present.as_ref(), payload, over_others, &signed_by)?,
+            Writer::SelfSigned => expectation(present.as_ref(), payload, OverOthers::Refuse, &|_| false)?,
+        };
+        if let Some((caller, permit)) = &person
+            && log.is_none()
+            && changes(present.as_ref(), expected, &signatures)
+        {
+            let what = format!("merge {}", hex::encode(sha256(payload.as_bytes())));
+            log = Some(record(ctx, caller, permit, name, &what).await?);
+        }
+        if let Some(mut written) = store(ctx, name, payload, &signatures, expected).await? {
+            written.logs = log.into_iter().collect();
             return Ok(written);
         }
     }
     Err(busy(name))
 }
 
-/// Adds signatures that enough principals have agreed to: to the tag they are for, if it is still the one that
-/// they are for. `None` if it has become another one.
-///
-/// # Errors
-/// [`Error::Hidden`], [`Error::AmbiguousName`].
-pub(crate) async fn add_approved(
-    ctx: &Context,
-    name: &TagName,
-    text: Vec<u8>,
-) -> Result<Option<Written>, Error> {
-    let outcome = merge(ctx, Writer::SelfSigned, name, text, OverOthers::Refuse, &Belief::default()).await;
-    match outcome {
-        Ok(written) => Ok(Some(written)),
-        Err(Error::Exists(_)) => Ok(None),
-        Err(error) => Err(error),
+/// Whether a write of these signatures would change anything.
+fn changes(present: Option<&TagRecord>, expected: ExpectedTag, signatures: &[TagSignature]) -> bool {
+    let has = |tag: &TagRecord, new: &TagSignature| {
+        tag.signatures.iter().any(|old| old.authority == new.authority && old.block == new.block)
+    };
+    match (present, expected) {
+        (Some(tag), ExpectedTag::Same(_)) => signatures.iter().any(|new| !has(tag, new)),
+        _ => true,
     }
 }
 
-/// Hides a tag: nothing of it is lost. One that is hidden stays as it is.
-///
-/// # Errors
-/// Not permitted; [`Error::UnknownTag`]; [`Error::PreconditionFailed`], [`Error::NewVersion`].
-pub async fn hide(ctx: &Context, caller: &Caller, name: &TagName, belief: &Belief) -> Result<(), Error> {
-    may_write(ctx, caller, name)?;
-    let now = ctx.now();
-    believe(name, belief, ctx.store.tag(name.as_str(), None).await?.as_ref())?;
-    let by = caller.identity.principal.as_str();
-    let leaf = |tag: &TagRecord| file::leaf(Op::Hide, tag, now);
-    let (_, index) = ctx.store.hide_tag(name.as_str(), by, now, &leaf).await.map_err(|e| unknown(name, e))?;
-    published(ctx, index);
-    Ok(())
-}
-
-/// Shows a hidden tag again. One that is not hidden stays as it is.
-///
-/// # Errors
-/// Not permitted; [`Error::UnknownTag`].
-pub async fn restore(ctx: &Context, caller: &Caller, name: &TagName) -> Result<Written, Error> {
-    may_write(ctx, caller, name)?;
-    let now = ctx.now();
-    let leaf = |tag: &TagRecord| file::leaf(Op::Restore, tag, now);
-    let (tag, index) = ctx.store.restore_tag(name.as_str(), &leaf).await.map_err(|e| unknown(name, e))?;
-    published(ctx, index);
-    Ok(Written { tag: TagDocument::of(&tag), created: false, index, logs: Vec::new() })
-}
-
-fn unknown(name: &TagName, error: countersign_store::StoreError) -> Error {
-    match error {
-        countersign_store::StoreError::NotFound { .. } => Error::UnknownTag(name.to_string()),
-        other => other.into(),
-    }
-}
-
-fn may_write(ctx: &Context, caller: &Caller, name: &TagName) -> Result<(), Error> {
-    pipeline::authorise_person(ctx, caller, Action::TagWrite, &name.resource())?;
-    Ok(())
-}
-
-/// The authorities that were named, or the only one that the caller may sign for.
-fn in_whose_names(
+/// Writes to the signing log who is about to change a tag without a signature that is made here.
+async fn record(
     ctx: &Context,
     caller: &Caller,
-    named: Vec<AuthorityName>,
-) -> Result<Vec<AuthorityName>, Error> {
-    if !named.is_empty() {
-        check_signers(ctx, caller, &named)?;
-        return Ok(named);
-    }
-    let all = authorities::all(ctx);
-    let mut held = all.iter().filter(|authority| authorities::may_sign(ctx, caller, authority).is_ok());
-    match (held.next(), held.next()) {
-        (Some(only), None) => Ok(vec![only.name.clone()]),
-        (Some(_), Some(_)) => Err(Error::NoAuthority),
-        (None, _) => Err(no_authority(&caller.identity.principal)),
-    }
+    permit: &Permit,
+    name: &TagName,
+    what: &str,
+) -> Result<LogRef, Error> {
+    let subject = cut(&format!("{name} {what}"));
+    Ok(pipeline::record(ctx, caller, permit, entry::Op::TagWrite, None, Some(subject)).await?)
 }
 
-fn no_authority(principal: &PrincipalName) -> Error {
-    Error::NotAllowed(format!("`{principal}` may not sign for any authority"))
+/// Adds signatures that enough principals have agreed to: to the tag they are for, if it still has the version
+/// that was seen, or the same content by now. Doing it again changes nothing. Whether the tag has them.
+///
+/// - `holds`: who else might have been signed for by whoever asked.
+///
+/// # Errors
+/// [`Error::Hidden`], [`Error::AmbiguousName`]; [`Error::Exists`] for other content than that version's if
+/// others have signed that since.
+pub(crate) async fn add_approved(
+    ctx: &Context,
+    tag: ForTag<'_>,
+    text: Vec<u8>,
+    holds: &(dyn Fn(&AuthorityName) -> bool + Send + Sync),
+) -> Result<bool, Error> {
+    let file = Tag::parse(&text)?;
+    let (payload, signatures) = verified(ctx, &file, text).await?;
+    let signed_by = |other: &str| signatures.iter().any(|signature| signature.authority == other);
+    let holds = |other: &AuthorityName| signed_by(other.as_str()) || holds(other);
+    for _ in 0..TRIES {
+        let present = present(ctx, tag.name).await?;
+        let expected = match &present {
+            None if tag.seen == 0 => ExpectedTag::Absent,
+            Some(present) if present.payload == payload.as_bytes() => {
+                // An older signature takes no newer one's place.
+                let there = |name: &str| present.signatures.iter().any(|old| old.authority == name);
+                if signatures.iter().all(|new| there(&new.authority)) {
+                    return Ok(true);
+                }
+                ExpectedTag::Same(present.version)
+            }
+            Some(present) if present.version == tag.seen => {
+                expectation(Some(present), payload, tag.over_others, &holds)?
+            }
+            _ => return Ok(false),
+        };
+        if store(ctx, tag.name, payload, &signatures, expected).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Err(busy(tag.name))
+}
+
+fn may_write(ctx: &Context, caller: &Caller, name: &TagName) -> Result<Permit, Error> {
+    Ok(pipeline::authorise_person(ctx, caller, Action::TagWrite, &name.resource())?)
 }
 
 /// The current version, unless there is none.
 async fn present(ctx: &Context, name: &TagName) -> Result<Option<TagRecord>, Error> {
     ctx.store.tag(name.as_str(), None).await?.map(visible).transpose()
-}
-
-/// Checks what a client believes.
-fn believe(name: &TagName, belief: &Belief, present: Option<&TagRecord>) -> Result<(), Error> {
-    let failed = |why: String| Err(Error::PreconditionFailed(why));
-    let Some(tag) = present else {
-        if belief.exists || belief.payload_sha256.is_some() || belief.version.is_some() {
-            return Err(Error::UnknownTag(name.to_string()));
-        }
-        return Ok(());
-    };
-    if let Some(wanted) = belief.version.filter(|wanted| *wanted != tag.version) {
-        if wanted == 0 || wanted > tag.version {
-            return Err(Error::UnknownTag(format!("{name} of version {wanted}")));
-        }
-        return Err(new_version(name, tag.version));
-    }
-    if belief.payload_sha256.as_ref().is_some_and(|list| !list.contains(&tag.payload_sha256)) {
-        return failed(format!("the payload of {name} is {}", hex::encode(tag.payload_sha256)));
-    }
-    Ok(())
-}
-
-/// What a write of `payload` means for the present tag.
-fn expectation(
-    present: Option<&TagRecord>,
-    payload: &Payload,
-    over_others: OverOthers,
-    holds: &dyn Fn(&AuthorityName) -> bool,
-) -> Result<ExpectedTag, Error> {
-    let Some(tag) = present else { return Ok(ExpectedTag::Absent) };
-    if tag.payload == payload.as_bytes() {
-        return Ok(ExpectedTag::Same(tag.version));
-    }
-    match signers(tag).find(|name| !holds(name)) {
-        Some(other) if over_others == OverOthers::Refuse => Err(Error::Exists(format!(
-            "{} has another content, and {other} signed it: a new version must be asked for",
-            tag.name
-        ))),
-        _ => Ok(ExpectedTag::Other(tag.version)),
-    }
 }
 
 /// Signs, and remembers what it signed.
@@ -327,6 +275,7 @@ struct Pen<'a> {
     caller: &'a Caller,
     name: &'a TagName,
     authorities: &'a [AuthorityName],
+    over_others: OverOthers,
     made: Option<(Payload, Vec<Signed>)>,
 }
 
@@ -337,7 +286,12 @@ impl Pen<'_> {
         payload: &Payload,
         expected: ExpectedTag,
     ) -> Result<Option<WriteOutcome>, Error> {
-        let Self { ctx, caller, name, authorities, .. } = *self;
+        let Self { ctx, caller, name, authorities, over_others, .. } = *self;
+        let seen = match expected {
+            ExpectedTag::Absent => 0,
+            ExpectedTag::Same(version) | ExpectedTag::Other(version) => version,
+        };
+        let for_tag = ForTag { name, seen, over_others };
         let names: Vec<&str> = authorities.iter().map(AuthorityName::as_str).collect();
         // Before anything is signed; it is looked at again when it is written.
         if let Some(other) = ctx.store.shadowed_tag(name.as_str(), &names, expected).await? {
@@ -348,7 +302,7 @@ impl Pen<'_> {
             _ => {
                 let mut made = Vec::with_capacity(authorities.len());
                 for authority in authorities {
-                    match authorities::sign(ctx, caller, authority, payload, Some(name)).await? {
+                    match authorities::sign(ctx, caller, authority, payload, Some(for_tag)).await? {
                         Outcome::Signed(signed) => made.push(signed),
                         Outcome::Waiting(request) => return Ok(Some(WriteOutcome::Waiting(request))),
                     }
@@ -445,10 +399,6 @@ fn published(ctx: &Context, index: Option<u64>) {
 
 fn ambiguous(name: &TagName, other: &str) -> Error {
     Error::AmbiguousName(format!("{name} would take over the path of a signature of {other}"))
-}
-
-fn new_version(name: &TagName, version: u64) -> Error {
-    Error::NewVersion(format!("{name} has a new version, {version}"))
 }
 
 fn busy(name: &TagName) -> Error {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use countersign_core::tags::authorities::{
-    self, Authority, KeyUse, NewAuthority, Outcome, Register, Revoke, Rotate, Signed,
+    self, Authority, ForTag, KeyUse, NewAuthority, Outcome, Register, Revoke, Rotate, Signed,
 };
 use countersign_core::tags::requests::{self, RequestDocument};
-use countersign_core::tags::{Error, TagName, bundle, recorded};
+use countersign_core::tags::{Error, OverOthers, TagName, bundle, recorded};
 use countersign_core::{Caller, Context, keys, log, principals};
 use countersign_model::digest::sha256;
 use countersign_model::entry::Op;
@@ -481,7 +481,8 @@ async fn a_signature_for_a_tag_is_added_to_it_when_it_is_made() {
         let ctx = &house.ctx;
         let tag: TagName = "app/1.0".parse().unwrap();
         let text = payload("v1");
-        let asked = authorities::sign(ctx, &ana, &authority_name("release"), &text, Some(&tag)).await;
+        let for_tag = ForTag { name: &tag, seen: 0, over_others: OverOthers::Refuse };
+        let asked = authorities::sign(ctx, &ana, &authority_name("release"), &text, Some(for_tag)).await;
         let request = waiting(asked);
         assert_eq!(request.tag.as_deref(), Some("app/1.0"));
         requests::voice(ctx, &bo, &request.id, &sha256(b"v1\n"), Voice::Approve).await.unwrap();
@@ -526,6 +527,68 @@ async fn the_bundle_is_issued_anew_when_something_has_changed_and_only_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_two_authorities_is_revoked_for_both_and_bundles_go_on() {
+    for house in House::on_both().await {
+        let (ctx, owner) = (&house.ctx, house.owner());
+        let pem = keys::public_pem(ctx, &house.key("outside", "p256").await).unwrap();
+        let register = async |caller: &Caller, name: &str| {
+            let new = Register { pem: pem.clone(), not_before: None, not_after: None, of: KeyUse::Tags };
+            authorities::register(ctx, caller, &authority_name(name), new).await
+        };
+        let key = register(&owner, "a").await.unwrap().value.current(KeyUse::Tags).unwrap().id.clone();
+        // Who could revoke it then must be allowed to.
+        let narrow = principals::NewToken {
+            label: None,
+            expires: principals::Expiry::Default,
+            actions: None,
+            resources: Some(vec!["authority:b".into()]),
+        };
+        let admin = owner.identity.principal.clone();
+        let made = principals::create_token(ctx, &owner, &admin, narrow).await.unwrap().value;
+        let of_b = house.bearer(made.token.expose());
+        refused(register(&of_b, "b").await, "not-allowed");
+        register(&owner, "b").await.unwrap();
+        bundle::get(ctx).await.unwrap();
+
+        let revoke = |from| Revoke { key: key.clone(), reason: "leak".into(), from, until: None };
+        let caller = house.owner();
+        authorities::revoke(ctx, &caller, &authority_name("a"), revoke(Some(ctx.now()))).await.unwrap();
+        let subjects: Vec<_> = ops(&house, &caller).await.into_iter().map(|(_, subject)| subject).collect();
+        assert!(subjects.iter().any(|subject| subject.starts_with("b revoke ")), "{subjects:?}");
+        authorities::revoke(ctx, &owner, &authority_name("b"), revoke(None)).await.unwrap();
+        let [a, b] = ["a", "b"].map(|name| authorities::find(ctx, &authority_name(name)).unwrap());
+        assert!(a.to_verify().keys[0].revoked.is_some());
+        assert_eq!(a.to_verify().keys[0].revoked, b.to_verify().keys[0].revoked);
+        refused(register(&owner, "c").await, "revoked");
+
+        let said = bundle::get(ctx).await.unwrap();
+        let root = bundle::root_pem(ctx).await.unwrap();
+        assert_eq!(read(&said, &root, ctx.now()).revocations.len(), 2);
+        assert_eq!(bundle::get(ctx).await.unwrap(), said, "nothing is issued again");
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_not_heard_of_a_revocation_issues_no_bundle_without_it() {
+    let a = House::new(Some(Database::create().await.unwrap())).await;
+    let b = crate::nodes::beside(&a).await;
+    for n in 0..4 {
+        let made = make(&a, new(&format!("ci{n}"))).await;
+        let first = bundle::get(&a.ctx).await.unwrap();
+        assert_eq!(bundle::get(&b.ctx).await.unwrap(), first);
+        let key = made.current(KeyUse::Tags).unwrap().id.clone();
+        let revoke = Revoke { key, reason: "lost".into(), from: None, until: None };
+        authorities::revoke(&a.ctx, &a.owner(), &made.name, revoke).await.unwrap();
+        let newer = bundle::get(&a.ctx).await.unwrap();
+        assert_eq!(bundle::get(&b.ctx).await.unwrap(), newer);
+        assert_eq!(newer.version, first.version + 1);
+    }
+    b.end().await;
+    a.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_past_half_of_its_life_is_issued_anew() {
     let mut house = House::new(None).await;
     bundle::get(&house.ctx).await.unwrap();
@@ -537,7 +600,8 @@ async fn a_bundle_past_half_of_its_life_is_issued_anew() {
             expires: issued + SignedDuration::from_hours(24 * 7),
             ..stored.clone()
         };
-        house.ctx.store().put_authority_bundle(1, &old).await.unwrap();
+        let generation = house.ctx.store().generation().await.unwrap();
+        house.ctx.store().put_authority_bundle(1, generation, &old).await.unwrap();
         house = house.again().await;
         assert_eq!(bundle::get(&house.ctx).await.unwrap().version, version, "after {days} days");
     }

@@ -13,3 +13,4 @@ mod publication;
 mod signing;
 mod startup;
 mod support;
+mod tags;

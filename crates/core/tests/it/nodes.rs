@@ -2,18 +2,27 @@
 
 use std::time::Duration;
 
+use countersign_core::appliance::{self, CertificateId, NewCertificate};
 use countersign_core::startup::{self, StartError};
-use countersign_core::{Code, keys, log, policy, signing};
+use countersign_core::{Caller, Code, FilesConfig, keys, log, policy, signing};
 use countersign_keyhost::wire::HostError;
+use countersign_model::Surface;
 
 use crate::support::{Database, House, message, options, refused};
 
 /// A second node with a copy of the first one's seal key.
 pub async fn beside(first: &House) -> House {
+    beside_with(first, None).await
+}
+
+/// The same; `files` is where the publication log's files are, if not in a place of its own.
+pub async fn beside_with(first: &House, files: Option<FilesConfig>) -> House {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("host")).unwrap();
     std::fs::copy(first.dir.path().join("host/seal.key"), dir.path().join("host/seal.key")).unwrap();
-    let ctx = startup::open(options(dir.path(), first.database.as_ref())).await.unwrap();
+    let mut options = options(dir.path(), first.database.as_ref());
+    options.files = files;
+    let ctx = startup::open(options).await.unwrap();
     House { dir, ctx, database: None }
 }
 
@@ -51,6 +60,28 @@ async fn what_one_node_changes_the_other_knows_within_a_second() {
     both.sort();
     assert_eq!(origins, both);
     refused(log::entry(&a.ctx, &a.owner(), b.ctx.node(), 0).await, Code::NotFound);
+    b.end().await;
+    a.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_node_has_just_made_for_the_appliance_signs_on_the_other_at_once() {
+    let a = House::new(Some(Database::create().await.unwrap())).await;
+    let b = beside(&a).await;
+    let appliance = |house: &House| {
+        let identity = house.owner().identity;
+        Caller::new(identity, Surface::Appliance, house.ctx.request_id())
+    };
+    for number in 0..4 {
+        let id: CertificateId = format!("c{number}").parse().unwrap();
+        let subject = "/CN=c".parse().unwrap();
+        let new = NewCertificate { id: id.clone(), subject, key_length: 2048, days: 1 };
+        appliance::create_certificate(&a.ctx, &appliance(&a), new).await.unwrap();
+        appliance::sign_module(&b.ctx, &appliance(&b), &id, b"module".to_vec()).await.unwrap();
+
+        let rsa = appliance::create_rsa_key(&a.ctx, &appliance(&a)).await.unwrap();
+        appliance::rsa_pem(&b.ctx, &rsa).await.unwrap();
+    }
     b.end().await;
     a.end().await;
 }

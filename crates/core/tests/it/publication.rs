@@ -340,6 +340,47 @@ async fn two_nodes_on_one_database_publish_one_log() {
     a.end().await;
 }
 
+/// What the files say is the newest.
+fn shown(house: &House) -> u64 {
+    let logs = std::fs::read_dir(files(house)).unwrap().map(|entry| entry.unwrap().path());
+    let find = |dir: std::path::PathBuf| walk(&dir).into_iter().find(|path| path.ends_with("checkpoint"));
+    let Some(path) = logs.filter(|path| path.is_dir()).find_map(find) else { return 0 };
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().nth(1).unwrap().parse().unwrap()
+}
+
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_that_share_a_place_of_files_never_put_an_older_checkpoint_over_a_newer_one() {
+    let a = House::new(Some(Database::create().await.unwrap())).await;
+    let shared = Some(countersign_core::FilesConfig::Directory(files(&a)));
+    let b = crate::nodes::beside_with(&a, shared).await;
+    let mut newest = 0;
+    for number in 0..400u64 {
+        let ctx = if number % 2 == 0 { &a.ctx } else { &b.ctx };
+        ctx.store().publish_leaves(&[leaf(number)]).await.unwrap();
+        publication::wake(&a.ctx);
+        publication::wake(&b.ctx);
+        tokio::time::sleep(Duration::from_millis(15)).await;
+        for house in [&a, &b] {
+            assert_eq!(publication::halt(&house.ctx), None);
+        }
+        let size = shown(&a);
+        assert!(size >= newest, "{size} after {newest}");
+        newest = size;
+    }
+    assert!(newest > 0);
+    for house in [&b, &a] {
+        assert!(publication::wait(&house.ctx, 399, PATIENCE).await, "{:?}", publication::halt(&house.ctx));
+    }
+    b.end().await;
+    a.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_of_files_that_cannot_be_used_is_refused_at_the_start() {
     let dir = tempfile::tempdir().unwrap();

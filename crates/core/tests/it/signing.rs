@@ -1,5 +1,6 @@
 use countersign_core::signing::{self, Content, SignRequest, VerifyKey, VerifyRequest};
 use countersign_core::{Code, Error, keys};
+use countersign_model::digest::Hasher;
 use countersign_model::{Digest, Encoding, HashAlg, PublicKey, Scheme, ToSign};
 
 use crate::support::{House, message, refused};
@@ -12,8 +13,10 @@ async fn message_digest_and_stream_sign_the_same_bytes() {
         let text = b"release 1.0";
         let digest = HashAlg::Sha256.digest(text);
         let input = countersign_model::digest::sha256(text);
+        let mut hasher = Hasher::new(HashAlg::Sha256);
+        hasher.update(text);
         let contents =
-            [Content::Message(text.to_vec()), Content::Digest(digest), Content::Streamed { digest, input }];
+            [Content::Message(text.to_vec()), Content::Digest(digest), Content::Streamed { hasher, input }];
         let mut signatures = Vec::new();
         for content in contents {
             let request = SignRequest { content, ..message(&key, "") };
@@ -137,14 +140,14 @@ async fn a_stream_is_planned_before_its_body_is_read() {
     for house in House::on_both().await {
         let (ctx, owner) = (&house.ctx, house.owner());
         let (p384, ed) = (house.key("p", "p384").await, house.key("e", "ed25519").await);
-        let plan = signing::plan_stream(ctx, &owner, &p384, None, Some(Encoding::Raw)).unwrap();
+        let plan = signing::plan_stream(ctx, &owner, &p384, None, Some(Encoding::Raw), None).unwrap();
         assert_eq!((plan.hash, plan.limit), (Some(HashAlg::Sha384), 64 << 30));
-        let plan = signing::plan_stream(ctx, &owner, &ed, None, None).unwrap();
+        let plan = signing::plan_stream(ctx, &owner, &ed, None, None, None).unwrap();
         assert_eq!((plan.hash, plan.limit), (None, 64 << 20));
-        let refused_encoding = signing::plan_stream(ctx, &owner, &ed, None, Some(Encoding::Raw));
+        let refused_encoding = signing::plan_stream(ctx, &owner, &ed, None, Some(Encoding::Raw), None);
         assert_eq!(refused(refused_encoding, Code::InvalidRequest).member(), Some("encoding"));
         keys::retire(ctx, &owner, &ed).await.unwrap();
-        refused(signing::plan_stream(ctx, &owner, &ed, None, None), Code::KeyRetired);
+        refused(signing::plan_stream(ctx, &owner, &ed, None, None, None), Code::KeyRetired);
         house.end().await;
     }
 }

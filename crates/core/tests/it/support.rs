@@ -123,6 +123,7 @@ pub fn message(key: &KeyName, text: &str) -> SignRequest {
     SignRequest {
         key: key.clone(),
         scheme: None,
+        format: None,
         content: Content::Message(text.into()),
         encoding: None,
         subject: None,

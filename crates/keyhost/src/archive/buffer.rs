@@ -1,4 +1,5 @@
-//! A buffer for bytes that hold keys: whatever memory it used is wiped.
+//! A buffer for bytes that hold keys: whatever memory it used is wiped. What packs and unpacks them keeps a window of
+//! its own (32 KiB, in flate2), which stays in the key host's memory until it is used again.
 
 use std::io::{self, Read, Write};
 

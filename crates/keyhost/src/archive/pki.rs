@@ -120,11 +120,11 @@ pub(super) fn write(
             archive.file(&format!("pki/{tree}/{}", file.path), 0o600, &file.content)?;
         }
         let password = new_password()?;
-        archive.file(
-            &format!("pki/{tree}/keys/key_pass.txt"),
-            0o600,
-            format!("{0}\n{0}\n", *password).as_bytes(),
-        )?;
+        let mut lines = Zeroizing::new(String::with_capacity(2 * (password.len() + 1)));
+        for piece in [password.as_str(), "\n", password.as_str(), "\n"] {
+            lines.push_str(piece);
+        }
+        archive.file(&format!("pki/{tree}/keys/key_pass.txt"), 0o600, lines.as_bytes())?;
         for (name, key) in keys {
             let der = encrypt(key, password.as_bytes())?;
             let pem = pem::encode("ENCRYPTED PRIVATE KEY", &der);
@@ -137,7 +137,13 @@ pub(super) fn write(
 
 fn new_password() -> Result<Zeroizing<String>, ArchiveError> {
     let bytes = random::<16>().map_err(failed)?;
-    Ok(Zeroizing::new(bytes.iter().map(|b| format!("{b:02x}")).collect()))
+    // Never larger than this, so no memory is left behind by growing.
+    let mut digits = Zeroizing::new(String::with_capacity(32));
+    for byte in bytes.iter() {
+        let pair = [byte >> 4, byte & 0xf].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'));
+        digits.extend(pair);
+    }
+    Ok(digits)
 }
 
 /// As `openssl pkcs8 -topk8 -v2 aes-256-cbc` does. More rounds would protect nothing here.

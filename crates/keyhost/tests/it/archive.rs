@@ -428,3 +428,25 @@ fn keys_of_a_home_that_gpg_made_come_in_and_protected_ones_are_refused_by_name()
     );
     run("gpgconf", &home, &["--homedir", ".", "--kill", "all"]);
 }
+
+#[tokio::test]
+async fn keys_of_kinds_that_no_import_takes_are_refused() {
+    let house = House::new();
+    let host = house.start().await.unwrap();
+    let openssl = |arguments: &str| {
+        let output = Command::new("openssl").args(arguments.split(' ')).output().unwrap();
+        assert!(output.status.success(), "{arguments}");
+        output.stdout
+    };
+    let secp256k1 = openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:secp256k1");
+    let p256 = openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    let rsa = openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072");
+    let id = "ab".repeat(16);
+    let in_tree = format!("pki/{id}/keys/SRK1_key.pem");
+    let as_rsa = format!("rsa/{id}/private.pem");
+    for (path, key) in [(&in_tree, &secp256k1), (&as_rsa, &p256), (&as_rsa, &rsa)] {
+        let (salt, token) = sealed(&[(path, key)]);
+        let refused = import(&host, PASSPHRASE, &salt, &token).await.unwrap_err();
+        assert!(matches!(&refused, HostError::BadArchive(_)), "{path}: {refused}");
+    }
+}

@@ -1,7 +1,9 @@
 //! Signatures that are mathematically sound and yet do not count.
 
 use countersign_model::{HashAlg, KeyType, digest::Hasher};
-use countersign_openpgp::{Certificate, DetachedSignature, NotUsable, Refusal, SignatureError};
+use countersign_openpgp::{
+    Certificate, CertificateError, DetachedSignature, NotUsable, Refusal, SignatureError,
+};
 
 use crate::fixture;
 use crate::signer::{CREATED, Signer};
@@ -99,4 +101,39 @@ fn an_unknown_key_is_named_and_another_hash_noticed() {
     assert_eq!(refused, Refusal::UnknownKey("E1724EB061CD4D589C5E0402385CEB0A479AB72A".into()));
     let refused = found.verify(Hasher::new(HashAlg::Sha256), &trusted, LATER).unwrap_err();
     assert_eq!(refused, Refusal::OtherHash { got: HashAlg::Sha256, wanted: HashAlg::Sha512 });
+}
+
+/// The packets of a certificate in the old format, whose lengths have one octet.
+fn split(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut packets = Vec::new();
+    while !bytes.is_empty() {
+        let (packet, rest) = bytes.split_at(2 + usize::from(bytes[1]));
+        packets.push(packet);
+        bytes = rest;
+    }
+    packets
+}
+
+#[test]
+fn a_key_with_more_signatures_of_its_own_than_can_be_judged_is_refused_and_others_do_not_count() {
+    let certificate = Signer::new(KeyType::Ed25519).certificate("Alice");
+    let [key, user, own] = split(certificate.packets())[..] else { panic!("key, user id, certification") };
+    let with =
+        |signature: &[u8], count| Certificate::read(&[key, user, own, &signature.repeat(count)].concat());
+    assert!(with(own, 63).unwrap().check(CREATED).is_ok());
+    assert_eq!(with(own, 64).unwrap_err(), CertificateError::TooManyOwn);
+
+    let other = Signer::new(KeyType::Ed25519).certificate("Mallory");
+    let foreign = split(other.packets())[2];
+    assert!(with(foreign, 1000).unwrap().check(CREATED).is_ok());
+}
+
+#[test]
+fn a_user_id_of_kilobytes_says_nothing_and_the_others_do() {
+    let certificate = Signer::new(KeyType::Ed25519).certificate("Alice");
+    let [key, user, own] = split(certificate.packets())[..] else { panic!("key, user id, certification") };
+    let long = [&[0xcd, 255, 0, 0, 8, 1][..], &[b'a'; 2049]].concat();
+    let both = Certificate::read(&[key, user, own, &long, &own.repeat(1000)].concat()).unwrap();
+    assert_eq!(both.user_ids().count(), 1);
+    assert!(both.check(CREATED).is_ok());
 }

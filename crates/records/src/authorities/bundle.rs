@@ -2,6 +2,7 @@
 //! cannot or will not ask.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -42,15 +43,17 @@ pub struct Revocation {
 }
 
 impl Content {
-    /// A bundle of these authorities. Its revocations are those of their keys.
+    /// A bundle of these authorities. Its revocations are those of their keys; a key of several authorities that
+    /// one of them has revoked is revoked for all, with everything in doubt that any of them doubts.
     pub fn new(
         version: u64,
         issued: Timestamp,
         expires: Timestamp,
         authorities: impl IntoIterator<Item = AuthorityKeys>,
     ) -> Self {
-        let authorities: BTreeMap<_, _> =
+        let mut authorities: BTreeMap<_, _> =
             authorities.into_iter().map(|authority| (authority.name.clone(), authority)).collect();
+        unite(&mut authorities);
         let revoked = |authority: &AuthorityKeys| {
             let name = authority.name.clone();
             let revocations = authority.keys.iter().filter_map(|key| Some((&key.id, key.revoked.clone()?)));
@@ -104,6 +107,8 @@ pub struct Pending {
 pub fn prepare(content: &Content, root: KeyType) -> Result<(ToSign, Pending), MalformedBundle> {
     check_version(content.version)?;
     let signed = content.to_value();
+    // Nothing is signed that no reader would take.
+    Signed::deserialize(&signed)?.into_content()?;
     let bytes = canonical::python(&signed)?;
     let scheme = root_scheme(root);
     Ok((ToSign::of_message(scheme, &bytes), Pending { scheme, signed }))
@@ -252,6 +257,30 @@ impl Signed {
 
 fn check_version(version: u64) -> Result<(), MalformedBundle> {
     if (1..VERSIONS).contains(&version) { Ok(()) } else { Err(MalformedBundle::Version(version)) }
+}
+
+/// Lets all authorities that have a key say the same of its revocation.
+fn unite(authorities: &mut BTreeMap<AuthorityName, AuthorityKeys>) {
+    let mut by_key: BTreeMap<KeyId, KeyRevocation> = BTreeMap::new();
+    for key in authorities.values().flat_map(|authority| &authority.keys) {
+        let Some(revoked) = &key.revoked else { continue };
+        match by_key.entry(key.id.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(revoked.clone());
+            }
+            Entry::Occupied(mut other) => {
+                let both = other.get_mut();
+                both.at = both.at.min(revoked.at);
+                both.from = both.from.zip(revoked.from).map(|(a, b)| a.min(b));
+                both.until = both.until.zip(revoked.until).map(|(a, b)| a.max(b)).filter(|_| both.from.is_some());
+            }
+        }
+    }
+    for key in authorities.values_mut().flat_map(|authority| &mut authority.keys) {
+        if let Some(revoked) = by_key.get(&key.id) {
+            key.revoked = Some(revoked.clone());
+        }
+    }
 }
 
 /// Revokes the keys that the list names, whoever's they are: a key that leaked is good for nobody.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use countersign_model::{HashAlg, KeyType, RawSignature, ToSign};
 use countersign_records::authorities::{
-    self, AuthorityKey, AuthorityKeys, Bundle, Content, MalformedBundle, algorithm_of, key_type_of,
+    self, AuthorityKey, AuthorityKeys, Bundle, Content, KeyRevocation, MalformedBundle, algorithm_of,
+    key_type_of,
 };
 use serde_json::{Value, json};
 
@@ -125,6 +126,35 @@ fn the_same_content_is_written_as_python_writes_it() {
     let read = Bundle::parse(&written).unwrap();
     assert_eq!(read.content(), &again);
     assert_eq!(read.signatures().collect::<Vec<_>>(), [(&root, &[7; 64][..])]);
+}
+
+#[test]
+fn a_key_of_two_authorities_is_revoked_for_both_as_far_as_one_of_them_says() {
+    let read = Bundle::parse(&bundle("ed.json")).unwrap().into_content();
+    let public = public_key("keys/bravo.pub");
+    let revoked = |at: &str, from: Option<&str>| KeyRevocation {
+        at: at.parse().unwrap(),
+        from: from.map(|from| from.parse().unwrap()),
+        until: None,
+        reason: "leak".into(),
+    };
+    let of = |name_: &str, revoked: Option<KeyRevocation>| {
+        let mut key = AuthorityKey::new(public.clone(), read.issued);
+        key.revoked = revoked;
+        AuthorityKeys::new(name(name_), vec![key]).unwrap()
+    };
+    let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+    let narrow = of("a", Some(revoked(late, Some(early))));
+    let wide = of("b", Some(revoked("2026-01-02T00:00:01Z", None)));
+    let content = Content::new(1, read.issued, read.expires, [narrow, wide, of("c", None)]);
+    let (_, pending) = authorities::prepare(&content, KeyType::Ed25519).unwrap();
+    let root = public_key("keys/ed.pub").id();
+    let written = authorities::finish(pending, &root, &RawSignature(vec![7; 64])).unwrap();
+    let again = Bundle::parse(&written).unwrap().into_content();
+    assert_eq!(again, content);
+    for authority in again.authorities.values() {
+        assert_eq!(authority.keys[0].revoked, Some(revoked(late, None)), "{}", authority.name);
+    }
 }
 
 #[test]

@@ -20,7 +20,6 @@ pub fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(process::routes())
         .merge(native::routes())
         .merge(log::routes())
-        .merge(publication::routes("/tags/log"))
         .merge(of_appliance(config))
         .merge(of_tags(config))
 }
@@ -30,7 +29,6 @@ pub fn routes_but_native(config: &Config) -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .merge(process::routes())
         .merge(log::routes())
-        .merge(publication::routes("/tags/log"))
         .merge(of_appliance(config))
         .merge(of_tags(config))
 }
@@ -45,7 +43,7 @@ fn of_tags(config: &Config) -> OpenApiRouter<App> {
     let tags = config.tags();
     let mut routes = OpenApiRouter::default();
     if tags.enabled {
-        routes = routes.merge(tags::routes());
+        routes = routes.merge(tags::routes()).merge(publication::routes("/tags/log"));
         if tags.root_forms {
             routes = routes.merge(tags::root_routes());
         }
@@ -71,6 +69,9 @@ fn of_tags(config: &Config) -> OpenApiRouter<App> {
         (name = "principals", description = "Who may ask, and their tokens"),
         (name = "policy", description = "Who may do what"),
         (name = "log", description = "The signing log, with proofs"),
+        (name = "tags", description = "Texts that several authorities sign, by name and version"),
+        (name = "authorities", description = "Who vouches for tags, with which keys over time"),
+        (name = "publication", description = "The log of what was published, with proofs"),
         (name = "process", description = "Health, metrics and this description")
     )
 )]

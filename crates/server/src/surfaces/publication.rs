@@ -13,7 +13,7 @@
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -22,20 +22,62 @@ use countersign_core::{Code, Error};
 use countersign_model::digest::sha256;
 use countersign_tlog::tile::Resource;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::HttpMethod;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::accept::Accepted;
 use crate::app::App;
 use crate::call::query;
+use crate::described::{Asker, Described, describe};
 use crate::problem::Problem;
 use crate::tiled::{self, Audience, Lasts};
 
 /// The routes below `prefix`, such as `/tags/log`.
-pub fn routes(prefix: &str) -> OpenApiRouter<App> {
-    OpenApiRouter::default().route(&format!("{prefix}/{{*path}}"), get(read))
+pub fn routes(prefix: &'static str) -> OpenApiRouter<App> {
+    let route = get(read).fallback(refuse_method);
+    OpenApiRouter::with_openapi(description(prefix)).route(&format!("{prefix}/{{*path}}"), route)
+}
+
+/// What the API description says below `prefix`.
+fn description(prefix: &'static str) -> OpenApi {
+    let mut paths = describe("publication", RESOURCES);
+    paths.paths.paths =
+        paths.paths.paths.into_iter().map(|(path, item)| (prefix.to_owned() + &path, item)).collect();
+    paths
+}
+
+const fn resource_of(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    query: &'static [&'static str],
+    kind: &'static [&'static str],
+) -> Described {
+    let (method, who, takes) = (HttpMethod::Get, Asker::Anybody, [].as_slice());
+    Described { method, path, id, summary, who, query, takes, gives: (200, kind) }
+}
+
+#[rustfmt::skip]
+const RESOURCES: &[Described] = &[
+    resource_of("/checkpoint", "get_publication_checkpoint", "Gives the newest checkpoint, as a signed note.", &[], &["text/plain"]),
+    resource_of("/tile/{path}", "get_publication_tile", "Gives a tile of hashes, or a bundle of entries (C2SP tlog-tiles).", &[], &["application/octet-stream"]),
+    resource_of("/key", "get_publication_key", "Gives the verifier key of the checkpoints.", &[], &["text/plain"]),
+    resource_of("/entries", "get_publication_entries", "Gives entries from `start` to `end`.", &["start", "end"], &["application/json"]),
+    resource_of("/inclusion", "prove_publication_inclusion", "Proves that an entry is in the log.", &["index", "size"], &["application/json"]),
+    resource_of("/consistency", "prove_publication_consistency", "Proves that nothing was taken back.", &["first", "second"], &["application/json"]),
+];
+
+async fn refuse_method(headers: HeaderMap) -> Response {
+    let problem =
+        Problem::new(Code::MethodNotAllowed, "that method is not possible here: this log is only read");
+    let mut response = Refusal(problem).render(&headers);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
 }
 
 async fn read(
@@ -50,7 +92,7 @@ async fn read(
     };
     let mut response = match answer {
         Ok(Answer { kind, body, lasts }) => unless_known(request.headers(), kind, body, lasts),
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => refusal.render(request.headers()),
     };
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
@@ -175,15 +217,22 @@ struct RefusalDocument<'a> {
     message: &'a str,
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+impl Refusal {
+    /// As JSON, or only the message for who asks for `text/plain`.
+    fn render(&self, headers: &HeaderMap) -> Response {
         let Self(problem) = self;
         let status = problem.status();
         let error = if status == StatusCode::BAD_REQUEST { "bad-request" } else { problem.code().as_str() };
         let document = RefusalDocument { code: status.as_u16(), error, message: problem.detail() };
-        let mut response = Response::new(serde_json::to_vec(&document).unwrap_or_default().into());
+        let accepted = Accepted::of(headers);
+        let (kind, body) = if accepted.named("text/plain") > accepted.named("application/json") {
+            (TEXT, format!("{}\n", document.message).into_bytes())
+        } else {
+            ("application/json", serde_json::to_vec(&document).unwrap_or_default())
+        };
+        let mut response = Response::new(body.into());
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(1));

@@ -93,6 +93,8 @@ async fn requests_are_refused_with_the_status_and_shape_that_clients_know() {
         ("/secureboot/pk", json!({"key_id": []}), 400),
         ("/secureboot/pk", json!({"key_id": ["c"]}), 400),
         ("/secureboot/pk", json!({"key_id": ["x", "y"], "signing_key_id": "c"}), 404),
+        ("/secureboot/pk", json!({"key_id": vec!["x"; 65], "signing_key_id": "c"}), 400),
+        ("/secureboot/db", json!({"esl": base64(&vec![0; (8 << 20) + 1]), "signing_key_id": "c"}), 400),
         ("/secureboot/db", json!({"key_id": "c", "esl": "eA=="}), 400),
         ("/secureboot/db", json!({"esl": "eA==", "signing_key_id": "c"}), 400),
         ("/secureboot/db", json!({"key_id": "c", "append": "yes"}), 400),
@@ -104,11 +106,14 @@ async fn requests_are_refused_with_the_status_and_shape_that_clients_know() {
         let answer = house.post(path, body.clone()).await;
         let document = answer.expect(status);
         let says = document["error"].is_string() || document["detail"].is_string();
-        assert!(says, "{path} {body}: {document}");
+        assert!(says, "{path}: {document}");
         for taken in ["signature", "signed", "auth"] {
             assert!(document.get(taken).is_none(), "{path} {body}: {document}");
         }
     }
+    let many = format!("/secureboot/pk/{}", vec!["c"; 65].join(","));
+    house.show(&many).await.expect(400);
+    house.show(&many.replacen("c,", "", 1)).await.expect(404);
     let missing = house.post("/gpg/sign", json!({"key_id": "AA"})).await.expect(400);
     assert_eq!(missing["detail"], "'payload' is a required property");
     for (path, status) in [

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on should say where")]
 
 mod appliance;
+mod appliance_authenticator;
+mod appliance_transfer;
 mod authorities;
 mod connection;
+mod formats;
 mod idempotency;
 mod log;
 mod native;

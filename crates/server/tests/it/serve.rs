@@ -87,6 +87,14 @@ async fn a_server_refuses_to_start_with_a_reason() {
     assert!(error.to_string().contains("c.pem"), "{error}");
 
     std::fs::remove_file(dir.path().join("countersign.toml")).unwrap();
+    let mut unmounted = options(&dir.path().join("data"));
+    let config = dir.path().join("outside.toml");
+    std::fs::write(&config, format!("[storage]\nrequire_mount = {:?}", dir.path())).unwrap();
+    unmounted.config = Some(config);
+    let error = run(unmounted).await.unwrap_err();
+    assert!(matches!(error, ServeError::Mount(_)) && error.hint().is_some(), "{error}");
+    assert!(!dir.path().join("data").exists(), "nothing was begun");
+
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut options = options(dir.path());
     options.listen = Some(taken.local_addr().unwrap());

@@ -1,5 +1,6 @@
 //! A server of its own for each test, asked without a socket.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +11,7 @@ use countersign_core::{SealSource, Secret};
 use countersign_server::app::{App, Front};
 use countersign_server::auth::Peer;
 use countersign_server::config::Config;
+use countersign_server::listener::Remote;
 use countersign_testkit::postgres::Database;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -81,7 +83,15 @@ impl House {
 
     /// Asks without credentials.
     pub fn ask_as_nobody<'a>(&'a self, method: &'a str, path: &'a str) -> Ask<'a> {
-        Ask { front: &self.front, method, path, headers: Vec::new(), body: Vec::new(), peer: Peer::Network }
+        Ask {
+            front: &self.front,
+            method,
+            path,
+            headers: Vec::new(),
+            body: Vec::new(),
+            peer: Peer::Network,
+            remote: None,
+        }
     }
 
     /// Makes a key and gives its document.
@@ -113,6 +123,7 @@ pub struct Ask<'a> {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     peer: Peer,
+    remote: Option<Remote>,
 }
 
 impl Ask<'_> {
@@ -123,6 +134,11 @@ impl Ask<'_> {
 
     pub fn over_control(mut self) -> Self {
         self.peer = Peer::Control;
+        self
+    }
+
+    pub fn from(mut self, address: IpAddr) -> Self {
+        self.remote = Some(Remote::new(address));
         self
     }
 
@@ -145,7 +161,10 @@ impl Ask<'_> {
         if length > 0 && !self.headers.iter().any(|(name, _)| name == "content-length") {
             request = request.header("content-length", length);
         }
-        let request = request.body(Body::from(self.body)).unwrap();
+        let mut request = request.body(Body::from(self.body)).unwrap();
+        if let Some(remote) = self.remote {
+            request.extensions_mut().insert(remote);
+        }
         let response = self.front.answer(request, self.peer).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();

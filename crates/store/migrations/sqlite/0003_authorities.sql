@@ -29,10 +29,14 @@ create table authority_key (
     check (revoked_until is null or revoked_from is not null)
 ) strict;
 
+-- `seen` is the version of the tag that was current when it was asked for, 0 without one; the payload of what
+-- ended without a signature is empty.
 create table tag_request (
     id             text primary key,
     authority      text not null references authority (name),
     tag            text not null,
+    seen           integer not null check (seen >= 0),
+    over_others    integer not null check (over_others in (0, 1)),
     payload        blob not null,
     payload_sha256 blob not null check (length(payload_sha256) = 32),
     need           integer not null check (need >= 1),
@@ -44,7 +48,7 @@ create table tag_request (
     check ((state = 'signed') = (signed is not null))
 ) strict;
 
-create unique index tag_request_waiting on tag_request (authority, tag, payload_sha256) where state = 'waiting';
+create unique index tag_request_waiting on tag_request (authority, tag, seen, payload_sha256) where state = 'waiting';
 
 create table tag_request_voice (
     request   text not null references tag_request (id),

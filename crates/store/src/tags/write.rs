@@ -78,14 +78,12 @@ impl Store {
             let tag = reload(tx_, write.name, Some(version)).await?;
             return Ok(WrittenTag::Stored { tag: Box::new(tag), index: None });
         }
-        for signature in write.signatures {
-            let signature = RecordedSignature {
-                key_id: signature.key_id.clone(),
-                to_sign: write.to_sign,
-                at: signature.recorded,
-            };
-            record(tx_, &signature).await?;
-        }
+        let recorded = write.signatures.iter().map(|signature| RecordedSignature {
+            key_id: signature.key_id.clone(),
+            to_sign: write.to_sign,
+            at: signature.recorded,
+        });
+        record(tx_, &recorded.collect::<Vec<_>>()).await?;
         let tag = reload(tx_, write.name, Some(version)).await?;
         let index = publish(tx_, &[leaf(&tag)]).await?;
         // Now that nobody else can publish: what is checked cannot change before the commit.
@@ -113,19 +111,22 @@ impl Store {
     }
 
     /// Hides a tag with all its versions, and gives its current version and the number of the entry; one
-    /// that is hidden already stays as it is.
+    /// that is hidden already, or whose current version is another one than `seen`, stays as it is.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn hide_tag(
         &self,
         name: &str,
+        seen: u64,
         by: &str,
         now: Timestamp,
         leaf: Leaf<'_>,
     ) -> Result<(TagRecord, Option<u64>), StoreError> {
-        let sql = "update tag set hidden_at = $2, hidden_by = $3 where name = $1 and hidden_at is null";
-        self.change_tag(name, sql, &[name.into(), now.into(), by.into()], leaf).await
+        let sql = "update tag set hidden_at = $3, hidden_by = $4
+                   where name = $1 and version = $2 and hidden_at is null";
+        let values = [name.into(), Value::unsigned(seen)?, now.into(), by.into()];
+        self.change_tag(name, sql, &values, leaf).await
     }
 
     /// Shows a hidden tag again, and gives its current version and the number of the entry; one that is not

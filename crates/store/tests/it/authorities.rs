@@ -53,11 +53,12 @@ async fn an_authority_is_read_as_it_was_written() {
         };
         let before = t.store.generation().await.unwrap();
         t.store.insert_authority(&full).await.unwrap();
-        t.store.insert_authority(&authority("Zoe")).await.unwrap();
+        let zoe = AuthorityRecord { keys: vec![authority_key(7)], ..authority("Zoe") };
+        t.store.insert_authority(&zoe).await.unwrap();
         assert_eq!(t.store.generation().await.unwrap(), before + 2);
         assert_eq!(t.store.authority("full").await.unwrap(), Some(full.clone()));
         assert_eq!(t.store.authority("none").await.unwrap(), None);
-        assert_eq!(t.store.all_authorities().await.unwrap(), [authority("Zoe"), full]);
+        assert_eq!(t.store.all_authorities().await.unwrap(), [zoe, full]);
         let again = t.store.insert_authority(&authority("full")).await;
         assert!(matches!(again, Err(StoreError::Conflict { .. })));
     })
@@ -97,7 +98,7 @@ async fn a_revocation_can_doubt_more_later_and_never_less() {
     on_each_engine(async |t| {
         t.store.insert_authority(&authority("a")).await.unwrap();
         let revoke = async |revocation| {
-            t.store.revoke_authority_key("a", "sha256:1", &revocation).await.map(|now| now.keys)
+            t.store.revoke_authority_key("a", "sha256:1", &revocation).await.map(|now| now[0].keys.clone())
         };
         let first = revoke(revocation(10, Some(5), Some(8))).await.unwrap();
         assert_eq!(first[0].revoked, Some(revocation(10, Some(5), Some(8))));
@@ -118,6 +119,47 @@ async fn a_revocation_can_doubt_more_later_and_never_less() {
 }
 
 #[tokio::test]
+async fn a_key_is_revoked_for_all_that_have_it_and_taken_in_by_nobody_then() {
+    on_each_engine(async |t| {
+        for name in ["c", "a", "b"] {
+            t.store.insert_authority(&authority(name)).await.unwrap();
+        }
+        let before = t.store.generation().await.unwrap();
+        let now = t.store.revoke_authority_key("b", "sha256:1", &revocation(10, None, None)).await.unwrap();
+        assert_eq!(t.store.generation().await.unwrap(), before + 1);
+        let names: Vec<_> = now.iter().map(|authority| authority.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        assert!(now.iter().all(|one| one.keys[0].revoked == Some(revocation(10, None, None))));
+        assert_eq!(t.store.all_authorities().await.unwrap(), now);
+
+        let refused = t.store.insert_authority(&authority("d")).await;
+        assert!(matches!(refused, Err(StoreError::Conflict { .. })));
+        t.store.insert_authority(&AuthorityRecord { keys: vec![], ..authority("e") }).await.unwrap();
+        let refused = t.store.add_authority_key("e", &authority_key(1), None, time(11)).await;
+        assert!(matches!(refused, Err(StoreError::Conflict { .. })));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_revoked_and_taken_in_at_once_is_revoked_for_both_or_not_taken_in() {
+    on_each_engine(async |t| {
+        for n in 0..20 {
+            let id = format!("sha256:{n}");
+            let key = AuthorityKeyRecord { id: id.clone(), ..authority_key(1) };
+            let of = |name: &str| AuthorityRecord { keys: vec![key.clone()], ..authority(name) };
+            t.store.insert_authority(&of(&format!("a{n}"))).await.unwrap();
+            let (store, other) = (t.store.clone(), of(&format!("b{n}")));
+            let insert = tokio::spawn(async move { store.insert_authority(&other).await.is_ok() });
+            let revoked =
+                t.store.revoke_authority_key(&format!("a{n}"), &id, &revocation(1, None, None)).await;
+            assert_eq!(revoked.unwrap().len(), 1 + usize::from(insert.await.unwrap()));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_version_of_the_bundle_only_grows() {
     on_each_engine(async |t| {
         let bundle = |version| BundleRecord {
@@ -129,12 +171,16 @@ async fn the_version_of_the_bundle_only_grows() {
             root: (version > 1).then(|| "PEM".into()),
         };
         assert_eq!(t.store.authority_bundle().await.unwrap(), None);
-        t.store.put_authority_bundle(0, &bundle(1)).await.unwrap();
-        t.store.put_authority_bundle(1, &bundle(5)).await.unwrap();
+        let now = t.store.generation().await.unwrap();
+        t.store.put_authority_bundle(0, now, &bundle(1)).await.unwrap();
+        t.store.put_authority_bundle(1, now, &bundle(5)).await.unwrap();
         for (replaces, version) in [(0, 6), (1, 6), (6, 7), (5, 4)] {
-            let refused = t.store.put_authority_bundle(replaces, &bundle(version)).await;
+            let refused = t.store.put_authority_bundle(replaces, now, &bundle(version)).await;
             assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{replaces} {version}");
         }
+        t.store.insert_authority(&authority("a")).await.unwrap();
+        let stale = t.store.put_authority_bundle(5, now, &bundle(6)).await;
+        assert!(matches!(stale, Err(StoreError::Conflict { .. })), "it has not the authorities of now");
         assert_eq!(t.store.authority_bundle().await.unwrap(), Some(bundle(5)));
     })
     .await;
@@ -158,6 +204,23 @@ async fn of_recorded_signatures_the_first_and_the_last_time_are_known() {
         assert_eq!(t.store.recorded_times("sha256:1", &[1; 32]).await.unwrap(), Some(times));
         assert_eq!(t.store.recorded_times("sha256:1", &[3; 32]).await.unwrap(), None);
         assert_eq!(t.store.recorded_times("sha256:2", &[1; 32]).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_take_in_the_same_signatures_in_opposite_order_none_is_refused() {
+    on_each_engine(async |t| {
+        let forth: Vec<_> = (0..200)
+            .map(|n| RecordedSignature { key_id: format!("sha256:{n}"), to_sign: [1; 32], at: time(n) })
+            .collect();
+        let back: Vec<_> = forth.iter().rev().cloned().collect();
+        for round in 1..=5 {
+            let (store, entries) = (t.store.clone(), back.clone());
+            let other = tokio::spawn(async move { store.add_recorded("node-b", round, &entries).await });
+            t.store.add_recorded("node-a", round, &forth).await.unwrap();
+            other.await.unwrap().unwrap();
+        }
     })
     .await;
 }

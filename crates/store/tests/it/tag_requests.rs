@@ -21,6 +21,8 @@ fn new<'a>(id: &'a str, principal: &'a str) -> NewTagRequest<'a> {
         id,
         authority: "a",
         tag: "",
+        seen: 0,
+        over_others: false,
         payload: b"x\n",
         payload_sha256: [7; 32],
         need: 2,
@@ -54,6 +56,45 @@ async fn who_asks_for_what_waits_already_adds_a_voice_to_it() {
         let refused = t.store.ask_tag_request(&one_more, time(3)).await;
         assert!(matches!(refused, Err(StoreError::Conflict { .. })), "only so many wait");
         assert_eq!(t.store.ask_tag_request(&new("r7", "cy"), time(3)).await.unwrap().id, "r1");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_asked_for_another_version_is_another_request() {
+    on_each_engine(async |t| {
+        make_authority(&t.store).await;
+        let of = |id, seen, over_others| NewTagRequest { tag: "t", seen, over_others, ..new(id, "ana") };
+        let first = t.store.ask_tag_request(&of("r1", 1, false), time(0)).await.unwrap();
+        assert_eq!((first.seen, first.over_others), (1, false));
+        assert_eq!(t.store.ask_tag_request(&of("r2", 2, false), time(0)).await.unwrap().id, "r2");
+        let over = t.store.ask_tag_request(&of("r3", 1, true), time(0)).await.unwrap();
+        assert_eq!((over.id.as_str(), over.over_others), ("r1", true));
+        let again = t.store.ask_tag_request(&of("r4", 1, false), time(0)).await.unwrap();
+        assert_eq!(again, over, "who asked for a new version still does");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_sixteen_that_ask_at_once_only_as_many_as_may_wait_do() {
+    on_each_engine(async |t| {
+        make_authority(&t.store).await;
+        let asked: Vec<_> = (0..16)
+            .map(|n| {
+                let store = t.store.clone();
+                tokio::spawn(async move {
+                    let id = format!("r{n}");
+                    let new = NewTagRequest { payload_sha256: [n; 32], ..new(&id, "ana") };
+                    store.ask_tag_request(&new, time(0)).await.is_ok()
+                })
+            })
+            .collect();
+        let mut waiting = 0;
+        for task in asked {
+            waiting += u32::from(task.await.unwrap());
+        }
+        assert_eq!(waiting, 3);
     })
     .await;
 }
@@ -100,16 +141,14 @@ async fn one_of_many_claims_a_request_until_its_time_is_over() {
         }
         assert_eq!(claimed, 1);
 
-        let refused = t.store.voice_tag_request("r", "bo", Voice::Refuse, time(2)).await.unwrap();
-        assert_eq!(refused.state, TagRequestState::Waiting, "it is being signed");
         assert!(!t.store.claim_tag_request("r", time(19), time(40)).await.unwrap());
         assert!(t.store.claim_tag_request("r", time(20), time(40)).await.unwrap(), "whoever had it died");
-        t.store.release_tag_request("r", time(20)).await.unwrap();
+        t.store.release_tag_request("r", time(20), time(20)).await.unwrap();
         assert!(
             !t.store.claim_tag_request("r", time(21), time(50)).await.unwrap(),
             "not theirs to give back"
         );
-        t.store.release_tag_request("r", time(40)).await.unwrap();
+        t.store.release_tag_request("r", time(40), time(21)).await.unwrap();
         assert!(t.store.claim_tag_request("r", time(22), time(60)).await.unwrap());
 
         let done = t.store.complete_tag_request("r", b"signed").await.unwrap();
@@ -127,6 +166,32 @@ async fn one_of_many_claims_a_request_until_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_no_during_a_signature_ends_the_request_if_there_is_no_signature() {
+    on_each_engine(async |t| {
+        make_authority(&t.store).await;
+        // It fails; or its process dies; or it comes.
+        for outcome in ["released", "dead", "signed"] {
+            let other = NewTagRequest { tag: outcome, ..new(outcome, "ana") };
+            t.store.ask_tag_request(&other, time(0)).await.unwrap();
+            assert!(t.store.claim_tag_request(outcome, time(1), time(20)).await.unwrap());
+            let refused = t.store.voice_tag_request(outcome, "bo", Voice::Refuse, time(2)).await.unwrap();
+            assert_eq!(refused.state, TagRequestState::Waiting, "it is being signed");
+        }
+        t.store.release_tag_request("released", time(20), time(3)).await.unwrap();
+        let done = t.store.complete_tag_request("signed", b"signed").await.unwrap();
+        assert_eq!(done.state, TagRequestState::Signed);
+        for (id, now) in [("released", 4), ("dead", 20)] {
+            assert!(!t.store.claim_tag_request(id, time(now), time(40)).await.unwrap(), "{id}");
+            let found = t.store.tag_request(id, time(now)).await.unwrap().unwrap();
+            assert_eq!(found.state, TagRequestState::Refused, "{id}");
+            let late = t.store.voice_tag_request(id, "cy", Voice::Approve, time(now)).await.unwrap();
+            assert_eq!((late.state, late.payload.len()), (TagRequestState::Refused, 0), "{id}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn one_no_ends_a_request_and_so_does_time() {
     on_each_engine(async |t| {
         make_authority(&t.store).await;
@@ -134,7 +199,7 @@ async fn one_no_ends_a_request_and_so_does_time() {
         let same = t.store.voice_tag_request("r1", "ana", Voice::Refuse, time(1)).await.unwrap();
         assert_eq!(same.state, TagRequestState::Waiting, "the first word of each counts");
         let ended = t.store.voice_tag_request("r1", "bo", Voice::Refuse, time(1)).await.unwrap();
-        assert_eq!(ended.state, TagRequestState::Refused);
+        assert_eq!((ended.state, ended.payload.len()), (TagRequestState::Refused, 0), "and is forgotten");
         assert_eq!(t.store.voice_tag_request("r1", "cy", Voice::Approve, time(2)).await.unwrap(), ended);
 
         let next = t.store.ask_tag_request(&new("r2", "ana"), time(3)).await.unwrap();

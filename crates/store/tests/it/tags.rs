@@ -102,7 +102,7 @@ async fn a_write_that_was_decided_on_another_state_changes_nothing() {
         for expected in [Absent, Same(2), Other(2), Same(0)] {
             assert_eq!(write(t, "app", "x\n", &["b"], expected).await, WrittenTag::Changed);
         }
-        t.store.hide_tag("app", "ana", time(2), &leaf).await.unwrap();
+        t.store.hide_tag("app", 1, "ana", time(2), &leaf).await.unwrap();
         for expected in [Absent, Same(1), Other(1)] {
             assert_eq!(write(t, "app", "x\n", &["b"], expected).await, WrittenTag::Changed);
         }
@@ -220,13 +220,15 @@ async fn of_many_who_make_one_tag_or_one_version_exactly_one_does() {
 #[tokio::test]
 async fn a_tag_is_hidden_and_restored_once_and_keeps_everything() {
     on_each_engine(async |t| {
-        let missing = t.store.hide_tag("app", "ana", time(2), &leaf).await;
+        let missing = t.store.hide_tag("app", 1, "ana", time(2), &leaf).await;
         assert!(matches!(missing, Err(StoreError::NotFound { .. })));
         let made = create(t, "app", "one\n", &["a"]).await;
-        let (hidden, index) = t.store.hide_tag("app", "ana", time(2), &leaf).await.unwrap();
+        let (newer, index) = t.store.hide_tag("app", 2, "ana", time(2), &leaf).await.unwrap();
+        assert_eq!((&newer, index), (&made, None), "that is another version than was seen");
+        let (hidden, index) = t.store.hide_tag("app", 1, "ana", time(2), &leaf).await.unwrap();
         let hiding = hidden.hidden.clone().unwrap();
         assert_eq!((hiding.by.as_str(), hiding.at, index), ("ana", time(2), Some(1)));
-        let (again, index) = t.store.hide_tag("app", "bo", time(3), &leaf).await.unwrap();
+        let (again, index) = t.store.hide_tag("app", 1, "bo", time(3), &leaf).await.unwrap();
         assert_eq!((again, index), (hidden, None));
         assert!(t.store.tags(&TagFilter::default(), 10).await.unwrap().is_empty());
         assert!(t.store.tag_versions("app", 0, 1).await.unwrap()[0].hidden);

@@ -1,13 +1,14 @@
 //! The appliance as the build classes of balenaOS use it: a shell, `curl`, `jq`, `base64`, on both databases. What
 //! comes out is judged by the tools of others, on programs and modules as Debian ships them.
 
+mod digests;
 mod eeprom;
-mod keys;
+mod firmware;
 mod lists;
 mod modules;
+mod openpgp;
 mod programs;
 mod replay;
-mod texts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -109,7 +110,7 @@ sign() { { printf '{"key_id": "%s", "payload": "' "$2"; base64 -w 0 "$3"; printf
   ask "$1" < request.json > answer.json
   jq -r ".$4" < answer.json | base64 -d; }
 cert() { printf '{"cert_id": "%s", "subject": "/O=Example/CN=balenaOS %s", "key_length": %s}' "$1" "$1" "${2:-2048}" \
-  | ask /cert | jq -r .cert > "$1.pem"; }
+  | ask /cert | jq -j .cert > "$1.pem"; }
 not() { if "$@"; then echo "should fail: $*" >&2; return 1; fi; }
 u32() { od -An -tu4 -j "$2" -N 4 "$1" | tr -d ' '; }
 "#;
@@ -142,7 +143,8 @@ pub fn module() -> Vec<u8> {
 
 fn debian(path: impl AsRef<Path>) -> Vec<u8> {
     let path = path.as_ref();
-    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}: run scripts/install-test-tools", path.display()))
+    fs::read(path)
+        .unwrap_or_else(|error| panic!("{}: {error}: run scripts/install-test-tools", path.display()))
 }
 
 pub fn fixture(name: &str) -> Vec<u8> {

@@ -36,13 +36,31 @@ const TOLERATED: &[(usize, u16, &str)] = &[
     (137, 404, "an unknown certificate is the caller's mistake"),
     (139, 400, "not a program: the caller's mistake"),
     (144, 400, "a program that was cut: the original signs it"),
+    (145, 200, "our root describes the service"),
     (147, 200, "the proxy in front of the original answers this"),
     (161, 400, "a salt that is not base64 is the caller's mistake"),
 ];
 
 /// Texts of refusals that differ, though the status is the same.
 const OTHER_WORDS: &[(usize, &str)] = &[
-    (28, "one text for both routes"),
+    (34, "says which certificate is missing"),
+    (41, "names the whole list"),
+    (44, "says that it is the signer that is missing"),
+    (53, "says that it is the signer that is missing"),
+    (62, "says that it is the signer that is missing"),
+    (108, "says that it is the signer that is missing"),
+    (158, "cannot tell which of the two it is"),
+    (159, "cannot tell which of the two it is"),
+];
+
+/// Lengths that differ by more than what a random number does.
+const OTHER_LENGTHS: &[(usize, &str)] = &[
+    (9, "the user id says nothing of ciphers: nobody writes to this key"),
+    (15, "as 9"),
+    (19, "as 9"),
+    (20, "as 9"),
+    (21, "as 9"),
+    (84, "a subject is UTF-8: the original takes each of its bytes for a character"),
 ];
 
 #[derive(Debug)]
@@ -113,6 +131,12 @@ impl Replay<'_> {
         let import = |key: &str, data: &str, salt: &Value| json!({"key": key, "data": data, "salt": salt});
         let program = |bytes: &[u8]| json!({"key_id": "g-db", "payload": b64(bytes)});
         let request = match number {
+            // The recording has the member that was missing.
+            5 => {
+                let mut request = call["request"].clone();
+                request.as_object_mut()?.remove("hab");
+                request
+            }
             98 => return Some((JSON, b"{".to_vec())),
             99 => return Some((JSON, Vec::new())),
             100 => return Some(("text/plain", b"{}".to_vec())),
@@ -139,10 +163,9 @@ impl Replay<'_> {
         };
         let made = answer.json();
         let mut same = |theirs: &str, ours: &str| {
-            for (theirs, ours) in [
-                (theirs.to_uppercase(), ours.to_uppercase()),
-                (theirs.to_lowercase(), ours.to_lowercase()),
-            ] {
+            for (theirs, ours) in
+                [(theirs.to_uppercase(), ours.to_uppercase()), (theirs.to_lowercase(), ours.to_lowercase())]
+            {
                 self.ids.insert(theirs, ours);
             }
         };
@@ -179,7 +202,7 @@ impl Replay<'_> {
         if ours.media_type != media_type {
             return Some(format!("{what}: {} instead of {media_type}", ours.media_type));
         }
-        self.compare_members(&call["response"], &ours.json()).map(|why| format!("{what}: {why}"))
+        self.compare_members(number, &call["response"], &ours.json()).map(|why| format!("{what}: {why}"))
     }
 
     /// Either shape will do. What clients show to people is the same where the request was understood.
@@ -196,11 +219,11 @@ impl Replay<'_> {
         let routed = ours.status == 404 && call["content_type"] == "application/problem+json";
         let other_words = OTHER_WORDS.iter().any(|(tolerated, _)| *tolerated == number);
         let same = self.in_our_ids(wanted) == said;
-        (understood && !routed && !other_words && !same).then(|| format!("{said:?} instead of {wanted:?}"))
+        (understood && !routed && other_words == same).then(|| format!("{said:?} instead of {wanted:?}"))
     }
 
     /// All members of theirs are in ours, with values of the same type and length.
-    fn compare_members(&self, theirs: &Value, ours: &Value) -> Option<String> {
+    fn compare_members(&self, number: usize, theirs: &Value, ours: &Value) -> Option<String> {
         let Value::Object(theirs) = theirs else {
             // The recording was cut: the first member is known.
             let first = theirs.as_str()?.split('"').nth(1)?;
@@ -211,14 +234,18 @@ impl Replay<'_> {
             match (wanted, got) {
                 (Value::String(wanted), Value::String(got)) => {
                     let length = recorded_length(wanted);
-                    (length.abs_diff(got.len()) > 8).then(|| format!("{name}: {} characters, not {length}", got.len()))
+                    let other = OTHER_LENGTHS.iter().any(|(tolerated, _)| *tolerated == number);
+                    // Numbers in DER and in OpenPGP are shorter when they begin with zeros.
+                    let same = length.abs_diff(got.len()) <= 8;
+                    (same == other).then(|| format!("{name}: {} characters, not {length}", got.len()))
                 }
                 (Value::Array(wanted), Value::Array(got)) => {
                     let sorted = |mut ids: Vec<String>| {
                         ids.sort();
                         ids
                     };
-                    let wanted = sorted(wanted.iter().filter_map(|id| Some(self.in_our_ids(id.as_str()?))).collect());
+                    let wanted =
+                        sorted(wanted.iter().filter_map(|id| Some(self.in_our_ids(id.as_str()?))).collect());
                     let got = sorted(got.iter().filter_map(|id| Some(id.as_str()?.to_owned())).collect());
                     (wanted != got).then(|| format!("{name}: {got:?} instead of {wanted:?}"))
                 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use countersign_model::entry::Op;
 use countersign_model::policy::Permit;
-use countersign_model::{Action, Format, KeyId, KeyName, KeyType, PrincipalName, PublicKey, Surface, time};
+use countersign_model::{Action, Format, KeyName, KeyType, PrincipalName, PublicKey, Surface, time};
 use countersign_records::authorities::{AuthorityKey, algorithm_of};
 use countersign_records::tag::{AuthorityName, scheme_for};
-use countersign_store::{AuthorityKeyRecord, AuthorityRecord, AuthorityRevocation, KeyEnd, StoreError};
+use countersign_store::{AuthorityKeyRecord, AuthorityRecord, KeyEnd, StoreError};
 use countersign_verify::tag::TrustedKey;
 use jiff::Timestamp;
 
-use super::{Authority, Error, find, known, resource, through_tags, unknown_key};
+use super::{Authority, Error, find, holders, known, resource, through_tags};
 use crate::caller::Caller;
 use crate::context::Context;
 use crate::keys::{self, NewKey};
@@ -64,19 +64,6 @@ pub struct Register {
     pub not_after: Option<Timestamp>,
     /// What it signs.
     pub of: KeyUse,
-}
-
-/// That a key is not to be believed any more.
-#[derive(Clone, Debug)]
-pub struct Revoke {
-    /// The key.
-    pub key: KeyId,
-    /// Why: 1 to 256 characters.
-    pub reason: String,
-    /// Since when its signatures are in doubt; `None`: all are.
-    pub from: Option<Timestamp>,
-    /// Until when; only beside `from`.
-    pub until: Option<Timestamp>,
 }
 
 /// Makes an authority, with keys that never leave.
@@ -136,13 +123,14 @@ pub async fn rotate(
     let _turn = ctx.authorities.changes.lock().await;
     let authority = known(ctx, name)?;
     let old = authority.signer(rotate.of).map(|(key, private)| (key.clone(), private.clone()));
-    let algorithm = match (rotate.algorithm, &old) {
-        (Some(algorithm), _) => algorithm,
-        (None, Some((key, _))) => key.public_key.key_type(),
-        (None, None) => {
-            authority.current(KeyUse::Tags).map_or(KeyType::P256, |key| key.public_key.key_type())
-        }
-    };
+    let algorithm = rotate.algorithm.unwrap_or_else(|| {
+        // As the key before it, though that may be revoked; else as the key for tags.
+        let before = [rotate.of, KeyUse::Tags].into_iter().find_map(|of| {
+            let made = authority.last_made(of).map(|(key, _)| key);
+            made.or_else(|| authority.current(of)).map(|key| key.public_key.key_type())
+        });
+        before.unwrap_or(KeyType::P256)
+    });
     check_made(algorithm)?;
     if rotate.not_after.is_some_and(|end| end < ctx.now()) {
         let why = "`not_after` has passed: to refuse what the old key signed, revoke it";
@@ -170,8 +158,9 @@ pub async fn rotate(
 /// without a key here, whose tags come with their signatures.
 ///
 /// # Errors
-/// [`Error::BadRequest`] for what is no public key or one that cannot sign tags; not permitted;
-/// [`Error::Exists`] if the authority has this key already.
+/// [`Error::BadRequest`] for what is no public key or one that cannot sign tags; not permitted, also for a key
+/// of another authority without the same right to that, since who revokes it there revokes it here;
+/// [`Error::Exists`] if the authority has this key already; [`Error::Revoked`] if it is revoked elsewhere.
 pub async fn register(
     ctx: &Context,
     caller: &Caller,
@@ -185,6 +174,13 @@ pub async fn register(
     let present = find(ctx, name);
     if present.as_ref().is_some_and(|authority| authority.place(&key.id).is_some()) {
         return Err(Error::Exists(format!("{name} has key {} already", key.id)));
+    }
+    for holder in holders(ctx, &key.id) {
+        may_write(ctx, caller, &holder.name)?;
+        if holder.place(&key.id).is_some_and(|(key, _)| key.revoked.is_some()) {
+            let message = format!("key {} is revoked as one of {}", key.id, holder.name);
+            return Err(Error::Revoked { name: holder.name.clone(), message });
+        }
     }
     let number = present.as_ref().map_or(1, |authority| authority.highest_number() + 1);
     let record_of = AuthorityKeyRecord {
@@ -215,92 +211,7 @@ pub async fn register(
     Ok(Logged::new(authority, log))
 }
 
-/// Revokes a key, for good. A private half that is kept here signs no more. A second revocation can doubt
-/// more signatures than the first, never fewer; one that says the same changes nothing.
-///
-/// # Errors
-/// [`Error::BadRequest`] without a reason or for a window that is none; not permitted;
-/// [`Error::UnknownAuthority`], [`Error::NotFound`]; [`Error::Exists`] for one that would doubt fewer.
-pub async fn revoke(
-    ctx: &Context,
-    caller: &Caller,
-    name: &AuthorityName,
-    revoke: Revoke,
-) -> Result<Logged<Arc<Authority>>, Error> {
-    check_revocation(&revoke)?;
-    let permit = may_write(ctx, caller, name)?;
-    let _turn = ctx.authorities.changes.lock().await;
-    let authority = known(ctx, name)?;
-    let (key, place) = authority.place(&revoke.key).ok_or_else(|| unknown_key(name, &revoke.key))?;
-    if let Some(first) = &key.revoked {
-        let (from, until) = (seconds(first.from), seconds(first.until));
-        if (from, until) == (seconds(revoke.from), seconds(revoke.until)) {
-            return Ok(Logged { value: authority, log: None });
-        }
-        if !covers(&revoke, first.from, first.until) {
-            return Err(narrower(name, &revoke.key));
-        }
-    }
-    // First of all it stops signing: no signature of this node stands in the log after this.
-    if let Some(private) = &place.private {
-        keys::revoke(ctx, &through_tags(caller), private, revoke.reason.clone()).await?;
-    }
-    let log = record(ctx, caller, &permit, name, &in_words(&revoke)).await?;
-    let revocation = AuthorityRevocation {
-        at: now(ctx),
-        from: revoke.from.map(whole_seconds),
-        until: revoke.until.map(whole_seconds),
-        reason: revoke.reason,
-    };
-    let _writing = ctx.writing.lock().await;
-    let stored = ctx.store.revoke_authority_key(name.as_str(), revoke.key.as_str(), &revocation).await;
-    let record = stored.map_err(|error| match error {
-        StoreError::Conflict { .. } => narrower(name, &revoke.key),
-        other => ctx.store_failed(other).into(),
-    })?;
-    put(ctx, record).map(|authority| Logged::new(authority, log))
-}
-
-fn check_revocation(revoke: &Revoke) -> Result<(), Error> {
-    let bad = |why: &str| Err(Error::BadRequest(why.into()));
-    if !(1..=256).contains(&revoke.reason.chars().count()) || revoke.reason.chars().any(char::is_control) {
-        return bad("`reason` has 1 to 256 characters, none of them a control character");
-    }
-    match (revoke.from, revoke.until) {
-        (None, Some(_)) => bad("`until` stands only beside `from`: without it all signatures are refused"),
-        (Some(from), Some(until)) if until < from => bad("`until` is before `from`"),
-        _ => Ok(()),
-    }
-}
-
-/// Whether everything that was in doubt before is so by `revoke` too.
-fn covers(revoke: &Revoke, from: Option<Timestamp>, until: Option<Timestamp>) -> bool {
-    let (from, until) = (seconds(from), seconds(until));
-    let from_covered = seconds(revoke.from).is_none_or(|new| from.is_some_and(|old| new <= old));
-    let until_covered = seconds(revoke.until).is_none_or(|new| until.is_some_and(|old| new >= old));
-    from_covered && until_covered
-}
-
-fn narrower(name: &AuthorityName, key: &KeyId) -> Error {
-    Error::Exists(format!("key {key} of {name} is revoked: what is in doubt stays in doubt"))
-}
-
-fn in_words(revoke: &Revoke) -> String {
-    let mut what = format!("revoke {}", revoke.key);
-    for (word, time) in [("from", revoke.from), ("until", revoke.until)] {
-        if let Some(time) = time {
-            what = format!("{what} {word}={}", time::seconds(time));
-        }
-    }
-    format!("{what} {}", revoke.reason)
-}
-
-/// Times count by whole seconds, since documents have no finer ones.
-fn seconds(time: Option<Timestamp>) -> Option<i64> {
-    time.map(Timestamp::as_second)
-}
-
-fn may_write(ctx: &Context, caller: &Caller, name: &AuthorityName) -> Result<Permit, Error> {
+pub(super) fn may_write(ctx: &Context, caller: &Caller, name: &AuthorityName) -> Result<Permit, Error> {
     Ok(pipeline::authorise_person(ctx, caller, Action::AuthorityWrite, &resource(name))?)
 }
 
@@ -398,7 +309,7 @@ async fn make_key(
 }
 
 /// Writes what is about to be changed to the signing log.
-async fn record(
+pub(super) async fn record(
     ctx: &Context,
     caller: &Caller,
     permit: &Permit,
@@ -410,7 +321,7 @@ async fn record(
 }
 
 /// A subject of the signing log has at most 256 characters.
-pub(super) fn cut(text: &str) -> String {
+pub(in crate::tags) fn cut(text: &str) -> String {
     text.chars().take(256).collect()
 }
 
@@ -443,7 +354,7 @@ async fn add_key(
 }
 
 /// Puts the authority in memory; the caller holds `writing`.
-fn put(ctx: &Context, record: AuthorityRecord) -> Result<Arc<Authority>, Error> {
+pub(super) fn put(ctx: &Context, record: AuthorityRecord) -> Result<Arc<Authority>, Error> {
     let authority = Arc::new(Authority::from_record(record)?);
     ctx.cache.write().authorities.insert(authority.name.clone(), Arc::clone(&authority));
     Ok(authority)
@@ -454,10 +365,10 @@ fn exists(name: &AuthorityName) -> Error {
 }
 
 /// The time as documents write it, so that what is stored is what is said.
-fn now(ctx: &Context) -> Timestamp {
+pub(super) fn now(ctx: &Context) -> Timestamp {
     whole_seconds(ctx.now())
 }
 
-fn whole_seconds(time: Timestamp) -> Timestamp {
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

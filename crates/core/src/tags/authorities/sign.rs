@@ -15,7 +15,7 @@ use crate::LogRef;
 use crate::caller::Caller;
 use crate::context::Context;
 use crate::pipeline::{self, Order};
-use crate::tags::TagName;
+use crate::tags::{OverOthers, TagName};
 use crate::tags::requests::{self, RequestDocument};
 
 /// What came of asking an authority to sign.
@@ -38,6 +38,17 @@ pub struct Signed {
     pub at: Timestamp,
     /// Its entry in the signing log; `None` if another request caused it.
     pub log: Option<LogRef>,
+}
+
+/// The tag that a signature is for.
+#[derive(Clone, Copy, Debug)]
+pub struct ForTag<'a> {
+    /// Its name.
+    pub name: &'a TagName,
+    /// Its current version, which is replaced or signed; 0: there is none.
+    pub seen: u64,
+    /// Whether another content than that version's makes a new one also where others have signed it.
+    pub over_others: OverOthers,
 }
 
 /// A signature over bytes as they are.
@@ -80,7 +91,7 @@ pub async fn sign(
     caller: &Caller,
     name: &AuthorityName,
     payload: &Payload,
-    for_tag: Option<&TagName>,
+    for_tag: Option<ForTag<'_>>,
 ) -> Result<Outcome, Error> {
     let authority = known(ctx, name)?;
     may_sign(ctx, caller, &authority)?;
@@ -89,7 +100,7 @@ pub async fn sign(
         signer(&authority, KeyUse::Tags)?;
         return requests::ask(ctx, caller, &authority, payload, for_tag).await;
     }
-    let subject = for_tag.map(|name| cut(&format!("tag {name}")));
+    let subject = for_tag.map(|tag| cut(&format!("tag {}", tag.name)));
     sign_now(ctx, caller, authority, payload, subject).await.map(Outcome::Signed)
 }
 

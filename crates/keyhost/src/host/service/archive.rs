@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use countersign_model::entry::Op;
 use countersign_model::key::PrivateKey as _;
-use countersign_model::{KeyId, KeyName, Surface, digest};
+use countersign_model::{KeyId, KeyName, KeyType, Surface, digest};
 
 use super::{Service, key_error, trust_change};
 use crate::archive::{self, ArchivedKey, PublicPart};
@@ -49,6 +49,7 @@ impl Service {
         archived: &ArchivedKey,
         key: &SoftKey,
     ) -> Result<((KeyName, KeyId), ImportedKey), HostError> {
+        check_kind(archived, key)?;
         let header = BlobHeader {
             name: archived.key_name()?,
             id: digest::sha256(key.public().spki()),
@@ -121,6 +122,25 @@ impl Service {
             }),
         );
     }
+}
+
+/// Keys of which this surface makes nothing, or nothing that their place in the archive stands for, stay out.
+fn check_kind(archived: &ArchivedKey, key: &SoftKey) -> Result<(), HostError> {
+    let found = key.public().key_type();
+    let (fits, wanted) = match archived {
+        ArchivedKey::Rsa(_) => (found == KeyType::Rsa(2048), "an RSA key of 2048 bits"),
+        _ => (
+            KeyType::MADE.contains(&found),
+            "an RSA key of 2048, 3072 or 4096 bits, or one of type P-256, P-384, P-521 or Ed25519",
+        ),
+    };
+    if fits {
+        return Ok(());
+    }
+    let name = archived.key_name()?;
+    Err(HostError::BadArchive(format!(
+        "the key of `{name}` in the archive is {found}, where {wanted} is expected"
+    )))
 }
 
 fn for_the_appliance(cause: &Cause) -> Result<(), HostError> {

@@ -10,6 +10,7 @@ use super::error::Refusal;
 use super::posted::{Posted, document, encoded, json, making};
 use super::wire;
 use crate::app::App;
+use crate::body::Place;
 
 /// Makes a certificate.
 pub async fn create(State(app): State<App>, posted: Posted) -> Result<Response, Refusal> {
@@ -55,5 +56,5 @@ pub async fn sign(State(app): State<App>, posted: Posted) -> Result<Response, Re
         Ok((id(&wanted.cert_id)?, digest))
     };
     let (caller, (id, digest)) = posted.read(read).await?;
-    encoded("signature", core::sign_digest(&app.ctx, &caller, &id, digest).await?).await
+    encoded("signature", core::sign_digest(&app.ctx, &caller, &id, digest).await?, Place::default()).await
 }

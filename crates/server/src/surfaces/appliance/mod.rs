@@ -25,6 +25,7 @@ mod openpgp;
 mod posted;
 mod rsa;
 mod secureboot;
+mod transfer;
 mod trees;
 mod wire;
 
@@ -43,6 +44,8 @@ fn table() -> Vec<(&'static str, MethodRouter<App>)> {
     vec![
         ("/health", get(health)),
         ("/bootstrap", post(bootstrap::bootstrap)),
+        ("/export", post(transfer::export)),
+        ("/import", post(transfer::import)),
         ("/gpg/keys", get(openpgp::list)),
         ("/gpg/key", post(openpgp::create)),
         ("/gpg/key/{id}", get(openpgp::show)),

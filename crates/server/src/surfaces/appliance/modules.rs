@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::certificates::id;
 use super::error::Refusal;
-use super::posted::{Posted, base64, document, encoded, json};
+use super::posted::{Posted, answering, base64, document, json};
 use super::wire;
 use crate::app::App;
 
@@ -23,6 +23,7 @@ pub async fn sign(State(app): State<App>, posted: Posted) -> Result<Response, Re
         let wanted: wire::Sign<'_> = document(body)?;
         Ok((id(&wanted.key_id)?, base64("payload", wanted.payload.as_str())?))
     };
-    let (caller, (id, module)) = posted.read(read).await?;
-    encoded("signed", core::sign_module(&app.ctx, &caller, &id, module).await?).await
+    let (caller, (id, module), place) = posted.read_large(read).await?;
+    let ctx = app.ctx.clone();
+    answering(&app, "signed", place, async move { core::sign_module(&ctx, &caller, &id, module).await }).await
 }

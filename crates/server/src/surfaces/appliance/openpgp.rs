@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::error::Refusal;
-use super::posted::{Posted, base64, document, encoded, json, making};
+use super::posted::{Posted, answering, base64, document, json, making};
 use super::wire;
 use crate::app::App;
 
@@ -57,6 +57,8 @@ pub async fn sign(State(app): State<App>, posted: Posted) -> Result<Response, Re
         let id = hex_id(wanted.key_id.as_str())?.to_owned();
         Ok((id, base64("payload", wanted.payload.as_str())?))
     };
-    let (caller, (id, content)) = posted.read(read).await?;
-    encoded("signature", core::sign_document(&app.ctx, &caller, &id, content).await?).await
+    let (caller, (id, content), place) = posted.read_large(read).await?;
+    let ctx = app.ctx.clone();
+    let work = async move { core::sign_document(&ctx, &caller, &id, content).await };
+    answering(&app, "signature", place, work).await
 }

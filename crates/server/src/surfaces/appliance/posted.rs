@@ -1,5 +1,6 @@
 //! A POST: the key is checked first, then the content type, then the JSON, then its shape.
 
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -14,29 +15,48 @@ use serde::Deserialize;
 use super::authenticator;
 use super::error::Refusal;
 use crate::app::App;
-use crate::body;
+use crate::body::{self, Arriving, Held, Place};
 use crate::problem::Problem;
 
 /// A request with a good key and a JSON body that was not read yet.
 pub struct Posted {
     /// Who asks.
     pub caller: Caller,
-    body: Bytes,
+    body: Held,
 }
+
+/// A [`Posted`] whose body has a secret in it: it is wiped.
+pub struct PostedSecret(pub Posted);
 
 impl FromRequest<App> for Posted {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
-        let (parts, body) = request.into_parts();
-        let caller = authenticator::caller(app, &parts.headers, &parts.extensions).await?;
-        let limit = u64::from(app.config.limits.body_mib) << 20;
-        let body = body::read_json(&parts.headers, body, limit).await?;
-        Ok(Self { caller, body })
+        Self::receive(request, app, |body| body).await
+    }
+}
+
+impl FromRequest<App> for PostedSecret {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        Posted::receive(request, app, Arriving::secret).await.map(Self)
     }
 }
 
 impl Posted {
+    async fn receive(
+        request: Request,
+        app: &App,
+        how: impl FnOnce(Arriving) -> Arriving,
+    ) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        let caller = authenticator::caller(app, &parts.headers, &parts.extensions).await?;
+        let limit = u64::from(app.config.limits.body_mib) << 20;
+        let body = how(body::arriving_json(&parts.headers, body, limit)?).held().await?;
+        Ok(Self { caller, body })
+    }
+
     /// Gives the body to `read`, beside the threads that serve requests if it is long; then lets go of it.
     ///
     /// # Errors
@@ -45,14 +65,33 @@ impl Posted {
         self,
         read: impl FnOnce(&[u8]) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<(Caller, T), Refusal> {
-        let Self { caller, body } = self;
-        if body.len() <= LONG {
-            return Ok((caller, read(&body)?));
+        let (caller, read, _) = self.read_large(read).await?;
+        Ok((caller, read))
+    }
+
+    /// As [`read`](Self::read), where what was read may be as large as the body: its place is to be kept until the
+    /// answer was sent ([`encoded`]).
+    ///
+    /// # Errors
+    /// What `read` refuses.
+    pub async fn read_large<T: Send + 'static>(
+        self,
+        read: impl FnOnce(&[u8]) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<(Caller, T, Place), Refusal> {
+        let Self { caller, body: Held { bytes, place } } = self;
+        let long = bytes.len() > LONG;
+        let read = move || {
+            let read = read(&bytes);
+            drop(bytes);
+            read
+        };
+        if !long {
+            return Ok((caller, read()?, place));
         }
-        let read = tokio::task::spawn_blocking(move || read(&body));
+        let read = tokio::task::spawn_blocking(read);
         let read =
             read.await.map_err(|_| Problem::new(countersign_core::Code::Internal, "the server failed"))?;
-        Ok((caller, read?))
+        Ok((caller, read?, place))
     }
 }
 
@@ -74,12 +113,7 @@ pub fn document<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
 /// # Errors
 /// 400: for an empty text and foreign characters in the form of the schema's checker.
 pub fn base64(what: &str, text: &str) -> Result<Vec<u8>, Refusal> {
-    let digits = text.trim_end_matches('=');
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
-    if digits.is_empty() || text.len() - digits.len() > 2 || !digits.bytes().all(known) {
-        let pattern = "^[a-zA-Z0-9_/+\\-]+=?=?$";
-        return Err(Refusal::schema(format!("'{what}' does not match '{pattern}'")));
-    }
+    let digits = base64_digits(what, text)?;
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let url = digits.bytes().any(|byte| matches!(byte, b'-' | b'_'));
     let engine = GeneralPurpose::new(if url { &URL_SAFE } else { &STANDARD }, config);
@@ -89,8 +123,25 @@ pub fn base64(what: &str, text: &str) -> Result<Vec<u8>, Refusal> {
     })
 }
 
+/// Checks that a text has characters of base64 only, and gives those before the padding. Whether they can be
+/// decoded is not asked: passphrases are of this kind, too.
+///
+/// # Errors
+/// 400 in the form of the schema's checker.
+pub fn base64_digits<'a>(what: &str, text: &'a str) -> Result<&'a str, Refusal> {
+    let digits = text.trim_end_matches('=');
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
+    if digits.is_empty() || text.len() - digits.len() > 2 || !digits.bytes().all(known) {
+        let pattern = "^[a-zA-Z0-9_/+\\-]+=?=?$";
+        return Err(Refusal::schema(format!("'{what}' does not match '{pattern}'")));
+    }
+    Ok(digits)
+}
+
 /// `{"NAME": "BASE64"}`, built without a second copy of the text. Takes the bytes: they may be many.
-pub async fn encoded(name: &'static str, bytes: Vec<u8>) -> Result<Response, Refusal> {
+///
+/// - `place`: of the body that they were made of. It is free when the client has them.
+pub async fn encoded(name: &'static str, bytes: Vec<u8>, place: Place) -> Result<Response, Refusal> {
     let long = bytes.len() > LONG;
     let encode = move || {
         let mut body = String::with_capacity(bytes.len().div_ceil(3) * 4 + 64);
@@ -100,7 +151,7 @@ pub async fn encoded(name: &'static str, bytes: Vec<u8>) -> Result<Response, Ref
         base64::engine::general_purpose::STANDARD.encode_string(&bytes, &mut body);
         drop(bytes);
         body.push_str("\"}\n");
-        body
+        place.tie(body.into_bytes())
     };
     if !long {
         return Ok(with_type(encode()));
@@ -109,15 +160,15 @@ pub async fn encoded(name: &'static str, bytes: Vec<u8>) -> Result<Response, Ref
     Ok(with_type(body.map_err(|_| Problem::new(countersign_core::Code::Internal, "the server failed"))?))
 }
 
-fn with_type(body: String) -> Response {
-    let mut response = body.into_response();
+fn with_type(body: Bytes) -> Response {
+    let mut response = Body::from(body).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// An answer.
 pub fn json(document: &serde_json::Value) -> Response {
-    with_type(format!("{document:#}\n"))
+    with_type(format!("{document:#}\n").into())
 }
 
 /// Makes something: goes on to its end even if the client goes.
@@ -129,6 +180,26 @@ pub async fn making<T: Send + 'static>(
     work: impl Future<Output = Result<T, countersign_core::appliance::Error>> + Send + 'static,
 ) -> Result<T, Refusal> {
     Ok(crate::call::unhurried(app, work).await??)
+}
+
+/// Works on a payload and gives the answer as [`encoded`] does. What is large is there until the end of the work, so
+/// its place is kept till then even if the client goes.
+///
+/// # Errors
+/// What `work` refuses.
+pub async fn answering(
+    app: &App,
+    name: &'static str,
+    place: Place,
+    work: impl Future<Output = Result<Vec<u8>, countersign_core::appliance::Error>> + Send + 'static,
+) -> Result<Response, Refusal> {
+    let kept = place.clone();
+    let bytes = making(app, async move {
+        let done = work.await;
+        drop(kept);
+        done
+    });
+    encoded(name, bytes.await?, place).await
 }
 
 #[cfg(test)]

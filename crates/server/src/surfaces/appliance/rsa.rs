@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::error::Refusal;
 use super::openpgp::hex_id;
-use super::posted::{Posted, base64, document, encoded, json, making};
+use super::posted::{Posted, answering, base64, document, json, making};
 use super::wire;
 use crate::app::App;
 
@@ -36,7 +36,8 @@ pub async fn sign(State(app): State<App>, posted: Posted) -> Result<Response, Re
         let id = hex_id(wanted.key_id.as_str())?.to_owned();
         Ok((id, base64("payload", wanted.payload.as_str())?))
     };
-    let (caller, (id, image)) = posted.read(read).await?;
-    let text = core::sign_eeprom(&app.ctx, &caller, &id, image).await?;
-    encoded("signature", text.into_bytes()).await
+    let (caller, (id, image), place) = posted.read_large(read).await?;
+    let ctx = app.ctx.clone();
+    let work = async move { core::sign_eeprom(&ctx, &caller, &id, image).await.map(String::into_bytes) };
+    answering(&app, "signature", place, work).await
 }

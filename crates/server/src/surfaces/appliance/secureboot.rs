@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::certificates::id;
 use super::error::Refusal;
-use super::posted::{Posted, base64, document, encoded, json, making};
+use super::posted::{Posted, answering, base64, document, json, making};
 use super::wire::{self, Ids};
 use crate::app::App;
 
@@ -42,14 +42,17 @@ enum Order {
 }
 
 async fn sign(State(app): State<App>, posted: Posted, variable: Variable) -> Result<Response, Refusal> {
-    let (caller, order) = posted.read(move |body| read(variable, &document(body)?)).await?;
+    let (caller, order, place) = posted.read_large(move |body| read(variable, &document(body)?)).await?;
+    let ctx = app.ctx.clone();
     match order {
         Order::Own(order) => {
-            let ctx = app.ctx.clone();
             making(&app, async move { core::sign_list(&ctx, &caller, order).await }).await?;
             Ok(json(&json!({})))
         }
-        Order::External(order) => encoded("auth", core::sign_external(&app.ctx, &caller, order).await?).await,
+        Order::External(order) => {
+            let work = async move { core::sign_external(&ctx, &caller, order).await };
+            answering(&app, "auth", place, work).await
+        }
     }
 }
 
@@ -110,7 +113,9 @@ async fn show(
     variable: Variable,
     member: &str,
 ) -> Result<Response, Refusal> {
-    let ids: Vec<CertificateId> = ids.split(',').map(str::parse).collect::<Result<_, _>>()?;
+    // One more than there may be is enough to be refused.
+    let ids = ids.split(',').take(core::MAX_IDS + 1).map(str::parse);
+    let ids: Vec<CertificateId> = ids.collect::<Result<_, _>>()?;
     let found = core::list(&app.ctx, variable, &ids).await?;
     let der: Vec<String> = found.certificates.iter().map(|der| STANDARD.encode(der)).collect();
     Ok(json(&json!({ member: STANDARD.encode(&found.auth), "esl": STANDARD.encode(&found.esl), "der": der })))
@@ -122,6 +127,7 @@ pub async fn sign_program(State(app): State<App>, posted: Posted) -> Result<Resp
         let wanted: wire::Sign<'_> = document(body)?;
         Ok((id(&wanted.key_id)?, base64("payload", wanted.payload.as_str())?))
     };
-    let (caller, (id, image)) = posted.read(read).await?;
-    encoded("signed", core::sign_program(&app.ctx, &caller, &id, image).await?).await
+    let (caller, (id, image), place) = posted.read_large(read).await?;
+    let ctx = app.ctx.clone();
+    answering(&app, "signed", place, async move { core::sign_program(&ctx, &caller, &id, image).await }).await
 }

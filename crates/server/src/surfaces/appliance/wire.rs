@@ -1,8 +1,12 @@
 //! What clients post. Texts are borrowed from the body: payloads are large.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use countersign_core::appliance::MAX_IDS;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// A text of the body. Borrowed unless it has escapes.
 #[derive(Clone, Debug, Deserialize)]
@@ -67,11 +71,47 @@ pub struct SignList<'a> {
 }
 
 /// One id or several.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub enum Ids<'a> {
-    One(#[serde(borrow)] Text<'a>),
-    Several(#[serde(borrow)] Vec<Text<'a>>),
+    One(Text<'a>),
+    /// At most [`MAX_IDS`].
+    Several(Vec<Text<'a>>),
+}
+
+/// Reading stops at the first one too many: ids take more memory than their bytes in the body.
+impl<'de: 'a, 'a> Deserialize<'de> for Ids<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(IdsVisitor(PhantomData))
+    }
+}
+
+struct IdsVisitor<'a>(PhantomData<&'a ()>);
+
+impl<'de: 'a, 'a> Visitor<'de> for IdsVisitor<'a> {
+    type Value = Ids<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id or a list of ids")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Ids<'a>, E> {
+        Ok(Ids::One(Text(Cow::Borrowed(text))))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Ids<'a>, E> {
+        Ok(Ids::One(Text(Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Ids<'a>, A::Error> {
+        let mut ids = Vec::new();
+        while let Some(id) = texts.next_element()? {
+            if ids.len() == MAX_IDS {
+                return Err(A::Error::custom(format!("a list has at most {MAX_IDS} ids")));
+            }
+            ids.push(id);
+        }
+        Ok(Ids::Several(ids))
+    }
 }
 
 /// `POST /imx/pki`, and the two trees of `POST /bootstrap`.
@@ -85,6 +125,24 @@ pub struct Tree {
 pub enum TreeKind {
     Hab,
     Ahab,
+}
+
+/// `POST /export`.
+#[derive(Deserialize)]
+pub struct Export<'a> {
+    #[serde(borrow)]
+    pub key: Text<'a>,
+}
+
+/// `POST /import`.
+#[derive(Deserialize)]
+pub struct Import<'a> {
+    #[serde(borrow)]
+    pub key: Text<'a>,
+    #[serde(borrow)]
+    pub data: Text<'a>,
+    #[serde(borrow)]
+    pub salt: Text<'a>,
 }
 
 /// An object whose members do not matter.
@@ -132,5 +190,34 @@ impl Text<'_> {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(json: &str) -> Result<usize, serde_json::Error> {
+        let text = format!("{{\"key_id\": {json}}}");
+        let list: SignList<'_> = serde_json::from_str(&text)?;
+        Ok(match list.key_id {
+            None => 0,
+            Some(Ids::One(_)) => 1,
+            Some(Ids::Several(ids)) => ids.len(),
+        })
+    }
+
+    #[test]
+    fn a_list_has_one_id_or_several_and_no_more_than_can_be_looked_up() {
+        let list = |count: usize| format!("[{}]", vec!["\"a\""; count].join(","));
+        assert_eq!(ids("\"a\"").unwrap(), 1);
+        assert_eq!(ids("\"\\u0061\"").unwrap(), 1);
+        assert_eq!(ids("null").unwrap(), 0);
+        for count in [0, 1, MAX_IDS] {
+            assert_eq!(ids(&list(count)).unwrap(), count);
+        }
+        for bad in [list(MAX_IDS + 1), "7".into(), "{}".into(), "[[\"a\"]]".into(), "true".into()] {
+            assert!(ids(&bad).is_err(), "{bad}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
+pub mod certify;
 pub mod control;
 pub mod keys;
 pub mod log;
@@ -19,6 +20,7 @@ pub mod sign;
 pub mod wire;
 
 mod answer;
+mod format;
 
 /// The surface's routes.
 pub fn routes() -> OpenApiRouter<App> {
@@ -38,6 +40,10 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sign::one))
         .routes(routes!(sign::batch))
         .routes(routes!(sign::verify))
+        .routes(routes!(certify::self_sign))
+        .routes(routes!(certify::request))
+        .routes(routes!(certify::issue))
+        .routes(routes!(certify::openpgp))
         .routes(routes!(principals::create, principals::list))
         .routes(routes!(principals::get))
         .routes(routes!(principals::disable))

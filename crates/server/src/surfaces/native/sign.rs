@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use countersign_core::signing::format::Parameters;
 use countersign_core::signing::{self as core, Content, SignAnswer, SignRequest, VerifyKey, VerifyRequest};
 use countersign_core::{Caller, Code};
 use countersign_model::digest::{Hasher, sha256};
@@ -14,6 +15,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::answer::{bytes, json, note_log};
+use super::format::Members;
 use super::service::BATCH_ITEMS;
 use super::wire;
 use crate::accept::Accepted;
@@ -98,9 +100,17 @@ async fn sign(app: &App, caller: &Caller, request: SignRequest, form: Form) -> R
 }
 
 fn sign_request(key: KeyName, wire: wire::Sign) -> Result<SignRequest, Problem> {
+    let format = Members {
+        format: wire.format.as_deref(),
+        certificate: wire.certificate.as_deref(),
+        variable: wire.variable.as_deref(),
+        append: wire.append,
+        signing_time: wire.signing_time,
+    };
     Ok(SignRequest {
         key,
         scheme: wire.scheme.as_deref().map(|text| value("scheme", text)).transpose()?,
+        format: format.read()?,
         content: content(wire.message.as_deref(), wire.digest.as_deref())?,
         encoding: encoding(wire.encoding.as_deref())?,
         subject: wire.subject,
@@ -150,10 +160,19 @@ async fn stream(
     let key: KeyName = segment.name("name")?;
     let scheme: Option<Scheme> = wire.scheme.as_deref().map(|text| value("scheme", text)).transpose()?;
     let encoding = encoding(wire.encoding.as_deref())?;
+    let format = Members {
+        format: wire.format.as_deref(),
+        certificate: wire.certificate.as_deref(),
+        variable: wire.variable.as_deref(),
+        append: wire.append,
+        signing_time: wire.signing_time,
+    };
+    let format = format.read()?;
     core::check_subject(wire.subject.as_deref())?;
     let once = Once::key(&parts.method, &parts.headers)?;
 
-    let plan = match core::plan_stream(&app.ctx, &caller, &key, scheme, encoding) {
+    let wanted = format.as_ref().map(Parameters::format);
+    let plan = match core::plan_stream(&app.ctx, &caller, &key, scheme, encoding, wanted) {
         Ok(plan) => plan,
         // The rest of the body would be read for nothing.
         Err(error) if once.is_none() => return Err(Problem::from(error).close()),
@@ -167,8 +186,8 @@ async fn stream(
     let body = body.with_limit(plan.limit)?;
     let (content, input) = match plan.hash {
         Some(alg) => {
-            let (digest, input) = hash(body, alg).await?;
-            (Content::Streamed { digest, input }, input)
+            let (hasher, input) = hash(body, alg).await?;
+            (Content::Streamed { hasher, input }, input)
         }
         None => {
             let message = body.all().await?;
@@ -176,7 +195,8 @@ async fn stream(
             (Content::Message(message.into()), input)
         }
     };
-    let request = SignRequest { key, scheme: Some(plan.scheme), content, encoding, subject: wire.subject };
+    let (scheme, subject) = (Some(plan.scheme), wire.subject);
+    let request = SignRequest { key, scheme, format, content, encoding, subject };
     let form = Form::wanted(&parts.headers);
     let work = {
         let (app, caller) = (app.clone(), caller.clone());
@@ -198,8 +218,8 @@ async fn finish_stream(
     unhurried(&app, idempotency::run(app.clone(), caller, once, work)).await?
 }
 
-/// Hashes a body as it arrives: by `alg`, and by SHA-256.
-async fn hash(mut body: Arriving, alg: HashAlg) -> Result<(countersign_model::Digest, [u8; 32]), Problem> {
+/// Hashes a body as it arrives: by `alg`, which stays open, and by SHA-256.
+async fn hash(mut body: Arriving, alg: HashAlg) -> Result<(Hasher, [u8; 32]), Problem> {
     let mut hasher = Hasher::new(alg);
     let mut input = (alg != HashAlg::Sha256).then(|| Hasher::new(HashAlg::Sha256));
     while let Some(bytes) = body.next().await? {
@@ -208,11 +228,10 @@ async fn hash(mut body: Arriving, alg: HashAlg) -> Result<(countersign_model::Di
             input.update(&bytes);
         }
     }
-    let digest = hasher.finish();
-    let of_input = input.map_or(digest, Hasher::finish);
+    let of_input = input.unwrap_or_else(|| hasher.clone()).finish();
     let mut input = [0; 32];
     input.copy_from_slice(of_input.as_bytes());
-    Ok((digest, input))
+    Ok((hasher, input))
 }
 
 /// Signs many contents; one's refusal does not touch the others.
@@ -240,8 +259,21 @@ fn read_batch(bytes: &[u8]) -> Result<Vec<Result<SignRequest, Problem>>, Problem
     }
     let read = |text: &&serde_json::value::RawValue| {
         let item: wire::SignItem = body::parse(text.get().as_bytes())?;
-        let wire::SignItem { key, scheme, message, digest, encoding, subject } = item;
-        sign_request(name("key", &key)?, wire::Sign { scheme, message, digest, encoding, subject })
+        let wire::SignItem { key, scheme, message, digest, encoding, subject, format, .. } = item;
+        let wire::SignItem { certificate, variable, append, signing_time, .. } = item;
+        let written = wire::Sign {
+            scheme,
+            message,
+            digest,
+            encoding,
+            subject,
+            format,
+            certificate,
+            variable,
+            append,
+            signing_time,
+        };
+        sign_request(name("key", &key)?, written)
     };
     Ok(batch.items.iter().map(read).collect())
 }

@@ -179,6 +179,17 @@ pub struct Sign {
     pub encoding: Option<String>,
     /// What the content is, for the log: at most 256 characters.
     pub subject: Option<String>,
+    /// How the signature is written: `raw` (default), `openpgp`, `cms`, `kmod`, `authenticode`, `efi-var` or
+    /// `rpi-eeprom`.
+    pub format: Option<String>,
+    /// Who signs, where the format has that: a certificate of the key. PEM or armored, else base64.
+    pub certificate: Option<String>,
+    /// With `efi-var`: `PK`, `KEK`, `db` or `dbx`.
+    pub variable: Option<String>,
+    /// With `efi-var`: whether the lists are added to the variable. Default false.
+    pub append: Option<bool>,
+    /// With `cms`: whether the signature says when it was made. Default true.
+    pub signing_time: Option<bool>,
 }
 
 /// The members of [`Sign`] beside a streamed body.
@@ -191,6 +202,17 @@ pub struct SignQuery {
     pub encoding: Option<String>,
     /// With a streamed body only. For the log: at most 256 characters.
     pub subject: Option<String>,
+    /// With a streamed body only. How the signature is written: `raw` (default), `openpgp`, `cms`, `kmod`,
+    /// `authenticode`, `efi-var` or `rpi-eeprom`.
+    pub format: Option<String>,
+    /// With a streamed body only. Who signs, where the format has that: a certificate of the key. PEM or armored, else base64.
+    pub certificate: Option<String>,
+    /// With a streamed body only. With `efi-var`: `PK`, `KEK`, `db` or `dbx`.
+    pub variable: Option<String>,
+    /// With a streamed body only. With `efi-var`: whether the lists are added to the variable. Default false.
+    pub append: Option<bool>,
+    /// With a streamed body only. With `cms`: whether the signature says when it was made. Default true.
+    pub signing_time: Option<bool>,
     /// Never: the body is the message.
     #[param(ignore)]
     pub message: Option<String>,
@@ -224,6 +246,17 @@ pub struct SignItem {
     pub encoding: Option<String>,
     /// For the log.
     pub subject: Option<String>,
+    /// How the signature is written: `raw` (default), `openpgp`, `cms`, `kmod`, `authenticode`, `efi-var` or
+    /// `rpi-eeprom`.
+    pub format: Option<String>,
+    /// Who signs, where the format has that: a certificate of the key. PEM or armored, else base64.
+    pub certificate: Option<String>,
+    /// With `efi-var`: `PK`, `KEK`, `db` or `dbx`.
+    pub variable: Option<String>,
+    /// With `efi-var`: whether the lists are added to the variable. Default false.
+    pub append: Option<bool>,
+    /// With `cms`: whether the signature says when it was made. Default true.
+    pub signing_time: Option<bool>,
 }
 
 /// [`SignBatch`] as it is described.
@@ -232,6 +265,85 @@ pub struct SignItem {
 pub struct SignBatchSchema {
     /// 1 to 1000.
     pub items: Vec<SignItem>,
+}
+
+/// A certificate that a key signs for itself.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SelfSign {
+    /// As `openssl -subj` writes it.
+    #[schema(example = "/O=Example/CN=Example modules")]
+    pub subject: String,
+    /// Days of validity.
+    pub days: u32,
+    /// Whether it is the root of an authority, and says so. Default false: as `openssl req -x509` makes it.
+    #[serde(default)]
+    pub authority: bool,
+    /// Of an authority: how many others may stand below it; absent: any number.
+    pub path_length: Option<u8>,
+}
+
+/// A request for a certificate.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MakeRequest {
+    /// As `openssl -subj` writes it.
+    pub subject: String,
+    /// `dns:NAME`, `email:ADDRESS`, `ip:ADDRESS` or `uri:URI`.
+    #[serde(default)]
+    pub alt_names: Vec<String>,
+}
+
+/// A certificate to be issued.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssueCertificate {
+    /// The authority's certificate, of this key. PEM, else base64.
+    pub issuer: String,
+    /// The request. PEM, else base64.
+    pub request: String,
+    /// Whose key it is, as `openssl -subj` writes it. The request's own subject is not looked at.
+    pub subject: String,
+    /// Days of validity.
+    pub days: u32,
+    /// Other names that the request may have: each as in a request, or `below:DOMAIN`.
+    #[serde(default)]
+    pub allow_names: Vec<String>,
+    /// What the request may be for: `server-auth`, `client-auth`, `code-signing`, `email-protection` or an OID.
+    #[serde(default)]
+    pub allow_purposes: Vec<String>,
+    /// Whether the request's key becomes an authority. Default false.
+    #[serde(default)]
+    pub authority: bool,
+    /// Of an authority: how many others may stand below it; absent: what its issuer leaves it.
+    pub path_length: Option<u8>,
+}
+
+/// An OpenPGP certificate of a key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MakeOpenPgp {
+    /// Whose key it is.
+    pub name: String,
+    /// Stands in brackets behind the name.
+    #[serde(default)]
+    pub comment: String,
+    /// Their address.
+    pub email: String,
+}
+
+/// What was certified.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names are the documentation")]
+pub struct Certified {
+    pub key: String,
+    pub key_id: String,
+    pub scheme: String,
+    /// PEM, or an armored OpenPGP key.
+    pub certificate: String,
+    pub log: LogPlace,
+    pub request_id: String,
 }
 
 /// A signature to be checked. Exactly one of `key` and `public_key`, and of `message` and `digest`.
@@ -450,6 +562,8 @@ pub struct Signature {
     pub key: String,
     pub key_id: String,
     pub scheme: String,
+    /// Absent for a bare signature.
+    pub format: Option<String>,
     /// In base64.
     pub signature: String,
     /// What was signed, where the scheme has a hash.

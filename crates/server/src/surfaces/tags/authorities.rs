@@ -32,13 +32,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::entity_tag::unless_known;
 use super::error::{Refusal, Words};
 use super::input::{Given, bad};
 use super::stateless::LOG;
-use super::{caller, ceiling, refuse_method};
+use super::{caller, ceiling, done, once, refuse_method};
 use crate::app::App;
 use crate::body::{self, Arriving};
-use crate::call::unhurried;
 use crate::problem::Problem;
 
 /// The surface's routes below `/authorities`.
@@ -51,6 +51,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .route("/authorities/{name}/rotate", only(post(rotate), "POST"))
         .route("/authorities/{name}/keys", only(post(register), "POST"))
         .route("/authorities/{name}/revoke", only(post(revoke), "POST"))
+        .route("/authorities/{name}/", any(nothing))
         .route("/authorities/{name}/{other}", any(nothing))
         .route("/authorities/{name}/{other}/{*rest}", any(nothing))
 }
@@ -76,7 +77,7 @@ fn path_name(path: NamePath) -> Result<AuthorityName, Refusal> {
 
 /// `GET /authorities/`
 async fn list(State(app): State<App>, headers: HeaderMap) -> Response {
-    Words::of(&headers).answer(json(StatusCode::OK, &core::list(&app.ctx)))
+    Words::of(&headers).answer(shown(&headers, &core::list(&app.ctx)))
 }
 
 /// `GET /authorities/NAME` and `GET /authorities/NAME.pub`: no authority's name ends in `.pub`.
@@ -87,13 +88,13 @@ async fn show(State(app): State<App>, path: NamePath, request: Request) -> Respo
         let Some(stem) = text.strip_suffix(".pub") else {
             given.done()?;
             let name: AuthorityName = text.parse().map_err(Error::from)?;
-            return json(StatusCode::OK, &core::known(&app.ctx, &name)?.document());
+            return shown(request.headers(), &core::known(&app.ctx, &name)?.document());
         };
         let key = given.text("key")?.map(|id| id.parse::<KeyId>()).transpose();
         let key = key.map_err(|error| bad(error.to_string()))?;
         given.done()?;
         let name: AuthorityName = stem.parse().map_err(Error::from)?;
-        Ok(pem(core::public_pem(&app.ctx, &name, key.as_ref())?))
+        Ok(unless_known(request.headers(), core::public_pem(&app.ctx, &name, key.as_ref())?, pem))
     };
     Words::of(request.headers()).answer(shown(path))
 }
@@ -222,14 +223,15 @@ where
     F: Future<Output = Result<Response, Refusal>> + Send + 'static,
 {
     let words = Words::of(request.headers());
-    let done = async {
+    let changed = async {
         let (parts, body) = request.into_parts();
         let caller = caller(&app, &parts)?;
         let body = Arriving::new(&parts.headers, body, CHANGE_BYTES.min(ceiling(&app)))?.all().await?;
+        let once = once(&parts, &body)?;
         let document = read(&parts.headers, &body)?;
-        unhurried(&app, work(app.clone(), caller, document)).await?
+        done(&app, &caller, once, words, work(app.clone(), caller.clone(), document)).await
     };
-    words.answer(done.await)
+    words.answer(changed.await)
 }
 
 /// A document, said to be one.
@@ -287,11 +289,20 @@ pub(super) const JSON: &str = "application/json";
 
 /// A document. A copy of it is asked about before it is used again.
 pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Result<Response, Refusal> {
-    let unwritten = |_| Problem::new(Code::Internal, "the answer could not be written");
-    Ok(answer(status, JSON, serde_json::to_vec(document).map_err(unwritten)?))
+    Ok(answer(status, JSON, written(document)?))
 }
 
-pub(super) fn pem(text: String) -> Response {
+/// A document, unless the client has it.
+pub(super) fn shown(headers: &HeaderMap, document: &impl Serialize) -> Result<Response, Refusal> {
+    Ok(unless_known(headers, written(document)?, |bytes| answer(StatusCode::OK, JSON, bytes)))
+}
+
+fn written(document: &impl Serialize) -> Result<Vec<u8>, Refusal> {
+    let unwritten = |_| Problem::new(Code::Internal, "the answer could not be written");
+    Ok(serde_json::to_vec(document).map_err(unwritten)?)
+}
+
+pub(super) fn pem(text: impl Into<Body>) -> Response {
     answer(StatusCode::OK, "application/x-pem-file", text)
 }
 

@@ -13,25 +13,23 @@
 //! present one with another signature, and the authorities of now. `{"root":null}` lets the server sign with its
 //! own key again. Both are for who has `authority:write` on `authority:bundle`.
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use countersign_core::Logged;
 use countersign_core::tags::bundle::{self as core, BundleDocument};
 use countersign_model::{canonical, digest, strict_json};
-use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::authorities::{JSON, answer, note_log, only, pem};
+use super::entity_tag::{conditional, unless_known};
 use super::error::{Refusal, Words};
 use super::input::{Given, bad};
-use super::{caller, ceiling};
+use super::{caller, ceiling, done, once};
 use crate::app::App;
 use crate::body;
-use crate::call::unhurried;
 
 /// The surface's routes of the bundle.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -59,24 +57,11 @@ async fn read(State(app): State<App>, request: Request) -> Response {
             let caller = caller(&app, &parts)?;
             return Ok(answer(StatusCode::OK, JSON, core::draft(&app.ctx, &caller).await?));
         }
-        Ok(unless_known(&parts.headers, core::get(&app.ctx).await?))
+        let bundle = core::get(&app.ctx).await?;
+        // By its text: two of one version may be signed by different keys.
+        Ok(conditional(&parts.headers, &digest::sha256(bundle.document.as_bytes()), of(bundle)))
     };
     words.answer(found.await)
-}
-
-fn unless_known(headers: &HeaderMap, bundle: BundleDocument) -> Response {
-    // By its text: two of one version may be signed by different keys.
-    let tag = format!("\"{}\"", hex::encode(digest::sha256(bundle.document.as_bytes())));
-    let known = headers.get_all(IF_NONE_MATCH).iter().any(|value| value.as_bytes() == tag.as_bytes());
-    let mut response = of(bundle);
-    if known {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.body_mut() = Body::empty();
-    }
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        response.headers_mut().insert(ETAG, tag);
-    }
-    response
 }
 
 fn of(bundle: BundleDocument) -> Response {
@@ -89,33 +74,34 @@ fn of(bundle: BundleDocument) -> Response {
 
 /// `GET /authorities/bundle.pub`
 async fn root(State(app): State<App>, headers: HeaderMap) -> Response {
-    let root = core::root_pem(&app.ctx).await.map(pem).map_err(Refusal::from);
-    Words::of(&headers).answer(root)
+    let root = core::root_pem(&app.ctx).await.map(|root| unless_known(&headers, root, pem));
+    Words::of(&headers).answer(root.map_err(Refusal::from))
 }
 
 /// `POST /authorities/bundle`
 async fn install(State(app): State<App>, request: Request) -> Response {
     let words = Words::of(request.headers());
-    let done = async {
+    let installed = async {
         let (parts, body) = request.into_parts();
         let caller = caller(&app, &parts)?;
         let bytes = body::read_json(&parts.headers, body, BUNDLE_BYTES.min(ceiling(&app))).await?;
+        let once = once(&parts, &bytes)?;
         let change = Change::read(&bytes)?;
-        let ctx = app.ctx.clone();
+        let (ctx, by) = (app.ctx.clone(), caller.clone());
         let work = async move {
-            match change {
+            let Logged { value, log } = match change {
                 Change::Install { document, root } => {
-                    core::install(&ctx, &caller, &document, root.as_deref()).await
+                    core::install(&ctx, &by, &document, root.as_deref()).await?
                 }
-                Change::Uninstall => core::uninstall(&ctx, &caller).await,
-            }
+                Change::Uninstall => core::uninstall(&ctx, &by).await?,
+            };
+            let mut response = of(value);
+            note_log(&mut response, log.as_ref());
+            Ok(response)
         };
-        let Logged { value, log } = unhurried(&app, work).await??;
-        let mut response = of(value);
-        note_log(&mut response, log.as_ref());
-        Ok(response)
+        done(&app, &caller, once, words, work).await
     };
-    words.answer(done.await)
+    words.answer(installed.await)
 }
 
 /// What is posted.

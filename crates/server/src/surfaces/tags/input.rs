@@ -4,14 +4,15 @@
 use axum::body::Body;
 use bytes::Bytes;
 use countersign_core::tags::Error;
-use countersign_model::strict_json;
 use countersign_records::tag::AuthorityName;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode, Uri};
-use serde_json::Value;
+use http::{HeaderMap, Uri};
 
 use super::error::Refusal;
 use crate::body::Arriving;
+
+mod decode;
+
+pub use decode::Kind;
 
 /// The longest query.
 pub const QUERY_BYTES: usize = 8 << 10;
@@ -28,6 +29,8 @@ pub struct Given {
     params: Vec<Param>,
     /// The body, where that is the payload itself.
     raw: Option<Bytes>,
+    /// The body as it came, until it is taken.
+    body: Bytes,
 }
 
 #[derive(Debug)]
@@ -41,14 +44,6 @@ struct Param {
 enum Place {
     Query,
     Body,
-}
-
-/// What a body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Form,
-    Json,
-    Raw,
 }
 
 impl Given {
@@ -71,11 +66,20 @@ impl Given {
     /// # Errors
     /// `too-large`, `unsupported-media-type`; `bad-request` for a form or document that cannot be read;
     /// `ambiguous` for what is in the query too.
-    pub async fn with_body(mut self, headers: &HeaderMap, body: Body, ceiling: u64) -> Result<Self, Refusal> {
+    pub async fn with_body(self, headers: &HeaderMap, body: Body, ceiling: u64) -> Result<Self, Refusal> {
         let body = Arriving::new(headers, body, BODY_BYTES.min(ceiling))?;
-        let kind = kind_of(headers);
+        let kind = Kind::of(headers);
         let bytes = body.all().await?;
-        match kind? {
+        self.with_bytes(kind?, bytes)
+    }
+
+    /// Adds what is in a body that is here.
+    ///
+    /// # Errors
+    /// `bad-request`, `ambiguous`.
+    pub fn with_bytes(mut self, kind: Kind, bytes: Bytes) -> Result<Self, Refusal> {
+        self.body = bytes.clone();
+        match kind {
             _ if bytes.is_empty() => {}
             Kind::Raw => self.raw = Some(bytes),
             Kind::Form => self.add_encoded(&bytes, Place::Body)?,
@@ -88,6 +92,11 @@ impl Given {
             Some(name) => Err(ambiguous(format!("`{}` is in the query and in the body", shown(name)))),
             None => Ok(self),
         }
+    }
+
+    /// Takes the body as it came: what an idempotency key is compared by.
+    pub fn take_body(&mut self) -> Bytes {
+        std::mem::take(&mut self.body)
     }
 
     /// Whether anything of this name is given.
@@ -221,88 +230,6 @@ impl Given {
         self.params.push(Param { name, value, place });
         Ok(())
     }
-
-    /// Reads `a=b&c=d` (the URL standard's `application/x-www-form-urlencoded`). Values are bytes: they need
-    /// not be UTF-8.
-    fn add_encoded(&mut self, text: &[u8], place: Place) -> Result<(), Refusal> {
-        for pair in text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
-            let end = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
-            let value = decode(pair.get(end + 1..).unwrap_or_default())?;
-            let name = decode(&pair[..end])?;
-            let name =
-                String::from_utf8(name).map_err(|_| bad("the name of a parameter is not UTF-8".into()))?;
-            self.add(name, value, place)?;
-        }
-        Ok(())
-    }
-
-    /// Reads an object of texts, numbers, switches, and lists of texts.
-    fn add_json(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        let malformed = || bad("the body is not a JSON object whose members stand once".into());
-        let Ok(Value::Object(document)) = strict_json::parse(bytes) else { return Err(malformed()) };
-        for (name, value) in document {
-            let items = match value {
-                Value::Null => continue,
-                Value::Array(items) => items,
-                one => vec![one],
-            };
-            // An empty list is as an empty text: said, and nothing.
-            let items = if items.is_empty() { vec![Value::String(String::new())] } else { items };
-            for item in items {
-                let value = match item {
-                    Value::String(text) => text.into_bytes(),
-                    Value::Number(number) => number.to_string().into_bytes(),
-                    Value::Bool(truth) => truth.to_string().into_bytes(),
-                    _ => return Err(bad(format!("the member `{}` has the wrong form", shown(&name)))),
-                };
-                self.add(name.clone(), value, Place::Body)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn kind_of(headers: &HeaderMap) -> Result<Kind, Refusal> {
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let unsupported = || {
-        let message = "the body is `text/plain`, `application/octet-stream`, `application/json` or \
-                       `application/x-www-form-urlencoded`";
-        Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", message)
-    };
-    let Some(value) = values.next() else { return Ok(Kind::Raw) };
-    let value = value.to_str().ok().filter(|_| values.next().is_none()).ok_or_else(unsupported)?;
-    let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match kind.as_str() {
-        "text/plain" | "application/octet-stream" => Ok(Kind::Raw),
-        "application/json" => Ok(Kind::Json),
-        "application/x-www-form-urlencoded" => Ok(Kind::Form),
-        _ => Err(unsupported()),
-    }
-}
-
-/// Decodes `%XX`, and `+` as a space.
-fn decode(text: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        rest = after;
-        out.push(match first {
-            b'+' => b' ',
-            b'%' => {
-                let (digits, after) = after.split_first_chunk::<2>().ok_or_else(bad_escape)?;
-                rest = after;
-                let mut byte = [0];
-                hex::decode_to_slice(digits, &mut byte).map_err(|_| bad_escape())?;
-                byte[0]
-            }
-            other => *other,
-        });
-    }
-    Ok(out)
-}
-
-fn bad_escape() -> Refusal {
-    bad("`%` is followed by two hex digits".into())
 }
 
 fn base64(name: &str, text: &[u8]) -> Result<Vec<u8>, Refusal> {
@@ -331,6 +258,7 @@ fn ambiguous(why: String) -> Refusal {
 mod tests {
     use super::*;
     use http::HeaderValue;
+    use http::header::CONTENT_TYPE;
 
     fn query(text: &str) -> Result<Given, Refusal> {
         Given::query(&format!("/tags/a?{text}").parse().unwrap())
@@ -415,6 +343,8 @@ mod tests {
         for body in ["[]", "{", r#"{"payload":"x","payload":"y"}"#, r#"{"payload":{}}"#] {
             assert_eq!(code(&with("", "application/json", body).await.unwrap_err()), "bad-request", "{body}");
         }
+        let long = format!(r#"{{"{}":["",""]}}"#, "n".repeat(257));
+        assert_eq!(code(&with("", "application/json", &long).await.unwrap_err()), "bad-request");
         let many = "a&".repeat(MOST + 1);
         assert_eq!(code(&query(&many).unwrap_err()), "bad-request");
         assert_eq!(code(&with("", "text/html", "x").await.unwrap_err()), "unsupported-media-type");

@@ -4,6 +4,8 @@
 //! the password; `X-API-Key` is as if absent. Refusals are `{"code","error","message"}`, or the message alone
 //! for who accepts `text/plain`; none has a payload in it.
 
+use std::future::Future;
+
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, post};
@@ -16,10 +18,15 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::{App, Meta, no_route};
 use crate::auth::{self, Shown};
+use crate::call::unhurried;
+use crate::idempotency::{self, Once};
+use crate::listener::Remote;
 use crate::problem::Problem;
 
 mod authorities;
 mod bundle;
+mod description;
+pub mod entity_tag;
 pub mod error;
 pub mod input;
 mod requests;
@@ -31,7 +38,7 @@ use error::{Refusal, Words};
 
 /// The surface's routes.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::default()
+    OpenApiRouter::with_openapi(description::description())
         .route("/tags", list())
         .route("/tags/", list())
         .route("/tags/validate", only_post(post(stateless::validate)))
@@ -86,10 +93,35 @@ fn caller(app: &App, parts: &Parts) -> Result<Caller, Refusal> {
     Ok(auth::caller_showing(app, shown, meta, Surface::Tags)?)
 }
 
-/// Counts a write of `caller`; `None`: of all who have no credentials.
-fn count_write(app: &App, caller: Option<&Caller>) -> Result<(), Refusal> {
+/// The request as one that is done once, if it has an idempotency key.
+///
+/// # Errors
+/// `bad-request` for a key that is malformed or there twice.
+fn once(parts: &Parts, body: &[u8]) -> Result<Option<Once>, Refusal> {
+    let key = Once::key(&parts.method, &parts.headers)?;
+    Ok(key.map(|key| Once::of(key, &parts.method, &parts.uri, body)))
+}
+
+/// Does `work` to its end even if the client goes, and with an idempotency key only once.
+///
+/// # Errors
+/// What `work` refuses, and `idempotency-mismatch`.
+async fn done(
+    app: &App,
+    caller: &Caller,
+    once: Option<Once>,
+    words: Words,
+    work: impl Future<Output = Result<Response, Refusal>> + Send + 'static,
+) -> Result<Response, Refusal> {
+    let Some(once) = once else { return unhurried(app, work).await? };
+    let answered = async move { Ok(words.answer(work.await)) };
+    Ok(unhurried(app, idempotency::run(app.clone(), caller.clone(), once, answered)).await??)
+}
+
+/// Counts a write of `caller`; `None`: of somebody without credentials.
+fn count_write(app: &App, parts: &Parts, caller: Option<&Caller>) -> Result<(), Refusal> {
     let who = match caller.map(|caller| (&caller.identity.token, &caller.identity.principal)) {
-        None => "-".to_owned(),
+        None => parts.extensions.get::<Remote>().map_or("-".to_owned(), |remote| format!("at {remote}")),
         Some((Some(token), _)) => format!("token {}", token.id),
         Some((None, principal)) => format!("principal {principal}"),
     };

@@ -15,14 +15,13 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::authorities::{json, of_json, only};
+use super::authorities::{json, of_json, only, shown};
 use super::error::{Refusal, Words};
 use super::input::bad;
-use super::{caller, ceiling};
+use super::{caller, ceiling, count_write, done, once};
 use crate::app::{App, Meta};
 use crate::auth::{Peer, Shown};
 use crate::body::Arriving;
-use crate::call::unhurried;
 
 /// The surface's routes of requests.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -47,7 +46,7 @@ async fn read(State(app): State<App>, path: IdPath, request: Request) -> Respons
         let over_control = parts.extensions.get::<Meta>().is_some_and(|meta| meta.peer == Peer::Control);
         let says_who = over_control || Shown::bearer_or_basic(&parts.headers)?.is_some();
         let caller = says_who.then(|| caller(&app, &parts)).transpose()?;
-        json(StatusCode::OK, &core::get(&app.ctx, caller.as_ref(), &id(path)?).await?)
+        shown(&parts.headers, &core::get(&app.ctx, caller.as_ref(), &id(path)?).await?)
     };
     words.answer(found.await)
 }
@@ -62,27 +61,35 @@ struct Decision {
 /// `POST /tags/requests/ID/approve`
 async fn approve(State(app): State<App>, path: IdPath, request: Request) -> Response {
     let words = Words::of(request.headers());
-    words.answer(voice(app, path, request, Voice::Approve).await)
+    words.answer(voice(app, path, request, Voice::Approve, words).await)
 }
 
 /// `POST /tags/requests/ID/refuse`
 async fn refuse(State(app): State<App>, path: IdPath, request: Request) -> Response {
     let words = Words::of(request.headers());
-    words.answer(voice(app, path, request, Voice::Refuse).await)
+    words.answer(voice(app, path, request, Voice::Refuse, words).await)
 }
 
 /// The most bytes of a decision.
 const DECISION_BYTES: u64 = 4 << 10;
 
-async fn voice(app: App, path: IdPath, request: Request, voice: Voice) -> Result<Response, Refusal> {
+async fn voice(
+    app: App,
+    path: IdPath,
+    request: Request,
+    voice: Voice,
+    words: Words,
+) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let caller = caller(&app, &parts)?;
+    count_write(&app, &parts, Some(&caller))?;
     let body = Arriving::new(&parts.headers, body, DECISION_BYTES.min(ceiling(&app)))?.all().await?;
+    let once = once(&parts, &body)?;
     let Decision { payload_sha256 } = of_json(&parts.headers, &body)?;
     let digits = payload_sha256.strip_prefix("sha256:").unwrap_or(&payload_sha256);
     let mut digest = [0; 32];
     hex::decode_to_slice(digits, &mut digest).map_err(|_| bad("`payload_sha256` is 64 hex digits".into()))?;
-    let (ctx, id) = (app.ctx.clone(), id(path)?);
-    let work = async move { core::voice(&ctx, &caller, &id, &digest, voice).await };
-    json(StatusCode::OK, &unhurried(&app, work).await??)
+    let (ctx, by, id) = (app.ctx.clone(), caller.clone(), id(path)?);
+    let work = async move { json(StatusCode::OK, &core::voice(&ctx, &by, &id, &digest, voice).await?) };
+    done(&app, &caller, once, words, work).await
 }

@@ -3,22 +3,23 @@
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use countersign_core::LogRef;
 use countersign_core::tags::authorities;
 use countersign_core::tags::requests::RequestDocument;
 use countersign_core::tags::{self, Error, Form, SignOutcome, Verdict, Who};
 use countersign_records::tag::AuthorityName;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::error::{Refusal, Words};
 use super::input::{Given, bad};
 use super::wire::{SignedDocument, Validation};
-use super::{caller, ceiling};
+use super::{caller, ceiling, count_write, done, once};
 use crate::app::App;
 use crate::body::Arriving;
-use crate::call::unhurried;
 
 /// The authorities whose signatures were found good. Who relies on a payload looks at this.
 pub(super) const AUTHORITIES: HeaderName = HeaderName::from_static("countersign-authorities");
@@ -76,7 +77,7 @@ async fn judged(app: App, request: Request, words: Words, unnamed: Unnamed) -> R
 
 /// The payload of a verdict that has no refusal.
 pub(super) fn payload(verdict: Verdict) -> Response {
-    let mut response = text(Vec::new());
+    let mut response = text(Bytes::new());
     add_verdict(response.headers_mut(), &verdict);
     let kind = kind_of(&verdict.payload);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -101,9 +102,10 @@ async fn signed(app: App, request: Request, words: Words) -> Result<Response, Re
     let mut given = Given::query(&parts.uri)?;
     let caller = caller(&app, &parts)?;
     if given.has("detached") && given.switch("detached")? {
-        return detached(app, caller, &parts.headers, given, body).await;
+        return detached(app, caller, &parts, given, body, words).await;
     }
     let mut given = given.with_body(&parts.headers, body, ceiling(&app)).await?;
+    let once = once(&parts, &given.take_body())?;
     let authorities = given.authorities()?.unwrap_or_default();
     let form = if given.switch("signed")? { Form::Signed } else { Form::Payload };
     let content = given.payload()?;
@@ -112,31 +114,43 @@ async fn signed(app: App, request: Request, words: Words) -> Result<Response, Re
         return Err(Error::NoAuthority.into());
     }
     let tag = tags::read_text(content.ok_or(Error::Empty)?, form)?;
-    let ctx = app.ctx.clone();
-    let work = async move { tags::sign(&ctx, &caller, tag, &authorities).await };
-    match unhurried(&app, work).await?? {
-        SignOutcome::Waiting(request) => Ok(waiting(&request)),
-        SignOutcome::Signed(made) => {
-            let mut response = match words {
-                Words::Json => document(StatusCode::OK, &SignedDocument::of(&made)),
-                Words::Text | Words::Usual => text(made.file),
-            };
-            let headers = response.headers_mut();
-            add(headers, PAYLOAD_LINES, &made.lines.to_string());
-            headers.insert(AUTHORITIES, joined(made.signatures.iter().map(|made| made.block.authority())));
-            add_log(headers, made.signatures.iter().find_map(|made| made.log.as_ref()));
-            Ok(response)
-        }
+    // What waits for more voices is kept.
+    if authorities.iter().any(|name| needs_voices(&app, name)) {
+        count_write(&app, &parts, Some(&caller))?;
     }
+    let (ctx, by) = (app.ctx.clone(), caller.clone());
+    let work = async move { Ok(sign_outcome(tags::sign(&ctx, &by, tag, &authorities).await?, words)) };
+    done(&app, &caller, once, words, work).await
+}
+
+fn needs_voices(app: &App, name: &AuthorityName) -> bool {
+    authorities::find(&app.ctx, name).is_some_and(|authority| authority.threshold > 1)
+}
+
+fn sign_outcome(outcome: SignOutcome, words: Words) -> Response {
+    let made = match outcome {
+        SignOutcome::Waiting(request) => return waiting(&request),
+        SignOutcome::Signed(made) => made,
+    };
+    let mut response = match words {
+        Words::Json => document(StatusCode::OK, &SignedDocument::of(&made)),
+        Words::Text | Words::Usual => text(made.file),
+    };
+    let headers = response.headers_mut();
+    add(headers, PAYLOAD_LINES, &made.lines.to_string());
+    headers.insert(AUTHORITIES, joined(made.signatures.iter().map(|made| made.block.authority())));
+    add_log(headers, made.signatures.iter().find_map(|made| made.log.as_ref()));
+    response
 }
 
 /// A bare signature over the bytes of an artifact, by a key that signs nothing else.
 async fn detached(
     app: App,
     caller: countersign_core::Caller,
-    headers: &HeaderMap,
+    parts: &Parts,
     mut given: Given,
     body: Body,
+    words: Words,
 ) -> Result<Response, Refusal> {
     let authorities = given.authorities()?.unwrap_or_default();
     given.done()?;
@@ -145,16 +159,20 @@ async fn detached(
         [one] => one.clone(),
         _ => return Err(bad("a detached signature is one authority's".into())),
     };
-    let (digest, size) = digest_of(Arriving::new(headers, body, app.config.limits.streamed())?).await?;
+    let (digest, size) =
+        digest_of(Arriving::new(&parts.headers, body, app.config.limits.streamed())?).await?;
     if size == 0 {
         return Err(Error::Empty.into());
     }
-    let ctx = app.ctx.clone();
-    let work = async move { authorities::sign_detached(&ctx, &caller, &name, digest).await };
-    let made = unhurried(&app, work).await??;
-    let mut response = octets(made.signature);
-    add_log(response.headers_mut(), Some(&made.log));
-    Ok(response)
+    let once = once(parts, &digest)?;
+    let (ctx, by) = (app.ctx.clone(), caller.clone());
+    let work = async move {
+        let made = authorities::sign_detached(&ctx, &by, &name, digest).await?;
+        let mut response = octets(made.signature);
+        add_log(response.headers_mut(), Some(&made.log));
+        Ok(response)
+    };
+    done(&app, &caller, once, words, work).await
 }
 
 /// SHA-256 of a body and its length, without holding it.
@@ -179,7 +197,12 @@ pub(super) fn waiting(request: &RequestDocument) -> Response {
 
 /// A JSON document.
 pub(super) fn document(status: StatusCode, document: &impl Serialize) -> Response {
-    let mut response = Response::new(Body::from(serde_json::to_vec(document).unwrap_or_default()));
+    json_bytes(status, serde_json::to_vec(document).unwrap_or_default())
+}
+
+/// A JSON document that is written already.
+pub(super) fn json_bytes(status: StatusCode, document: impl Into<Body>) -> Response {
+    let mut response = Response::new(document.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -187,7 +210,8 @@ pub(super) fn document(status: StatusCode, document: &impl Serialize) -> Respons
 }
 
 /// Bytes that are text if they are UTF-8. They are a client's: nobody shall take them for a page.
-pub(super) fn text(bytes: Vec<u8>) -> Response {
+pub(super) fn text(bytes: impl Into<Bytes>) -> Response {
+    let bytes = bytes.into();
     let kind = kind_of(&bytes);
     let mut response = octets(bytes);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -195,8 +219,8 @@ pub(super) fn text(bytes: Vec<u8>) -> Response {
 }
 
 /// Bytes.
-pub(super) fn octets(bytes: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(bytes));
+pub(super) fn octets(bytes: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Body::from(bytes.into()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

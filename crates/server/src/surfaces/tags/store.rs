@@ -8,14 +8,18 @@ use countersign_core::tags::{
     self, Belief, Content, Error, Form, NewHead, OverOthers, TagName, WriteOutcome, Writer, Written,
 };
 use countersign_model::{Digest, HashAlg};
-use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use http::header::{ETAG, IF_MATCH, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
+use serde::Serialize;
 
+use super::entity_tag::{EntityTags, conditional, hex_digest, unless_known};
 use super::error::{Refusal, Words};
 use super::input::{Given, bad};
-use super::stateless::{self, PAYLOAD_SHA256, add, add_log, digest_of, document, octets, text, waiting};
-use super::{TagPath, caller, ceiling, count_write, path_text, tag_name};
+use super::stateless::{
+    self, PAYLOAD_SHA256, add, add_log, digest_of, document, json_bytes, octets, text, waiting,
+};
+use super::{TagPath, caller, ceiling, count_write, done, once, path_text, tag_name};
 use crate::app::App;
 use crate::auth::Shown;
 use crate::body::{Arriving, is_octets};
@@ -43,7 +47,7 @@ async fn read(app: &App, path: TagPath, parts: &Parts) -> Result<Response, Refus
         let after = given.number("after")?.unwrap_or(0);
         let limit = limit(&mut given, 1000)?;
         given.done()?;
-        return Ok(document(StatusCode::OK, &tags::versions(&app.ctx, &name, after, limit).await?));
+        return Ok(shown(parts, &tags::versions(&app.ctx, &name, after, limit).await?));
     }
     let version = given.number("version")?;
     let authorities = given.authorities()?;
@@ -51,7 +55,7 @@ async fn read(app: &App, path: TagPath, parts: &Parts) -> Result<Response, Refus
     match authorities {
         None => {
             let stored = tags::get(&app.ctx, &name, version).await?;
-            Ok(conditional(parts, stored.version, &stored.payload_sha256, text(stored.file)))
+            Ok(of_version(parts, stored.version, &stored.payload_sha256, text(stored.file)))
         }
         Some(authorities) => {
             let (version, verdict) = tags::get_judged(&app.ctx, &name, version, authorities).await?;
@@ -59,7 +63,7 @@ async fn read(app: &App, path: TagPath, parts: &Parts) -> Result<Response, Refus
                 return Err(refusal.into());
             }
             let sha256 = verdict.payload_sha256;
-            Ok(conditional(parts, version, &sha256, stateless::payload(verdict)))
+            Ok(of_version(parts, version, &sha256, stateless::payload(verdict)))
         }
     }
 }
@@ -69,7 +73,10 @@ async fn read_signature(app: &App, path: &str, mut given: Given, parts: &Parts) 
     let raw = given.switch("raw")? || wants_octets(&parts.headers);
     given.done()?;
     let found = tags::signature(&app.ctx, path, version).await?;
-    let mut response = if raw { octets(found.raw) } else { text(found.lines) };
+    let mut response = match raw {
+        true => unless_known(&parts.headers, found.raw, octets),
+        false => unless_known(&parts.headers, found.lines, text),
+    };
     add(response.headers_mut(), VERSION, &found.version.to_string());
     add(response.headers_mut(), PAYLOAD_SHA256, &hex::encode(found.payload_sha256));
     Ok(response)
@@ -105,7 +112,13 @@ async fn listed(app: &App, parts: &Parts) -> Result<Response, Refusal> {
             tags::find_by_digest(&app.ctx, &digest, &authorities, &prefix, &page).await?
         }
     };
-    Ok(document(StatusCode::OK, &list))
+    Ok(shown(parts, &list))
+}
+
+/// A document, unless the client has it.
+fn shown(parts: &Parts, document: &impl Serialize) -> Response {
+    let bytes = serde_json::to_vec(document).unwrap_or_default();
+    unless_known(&parts.headers, bytes, |bytes| json_bytes(StatusCode::OK, bytes))
 }
 
 fn limit(given: &mut Given, usual: u32) -> Result<u32, Refusal> {
@@ -116,20 +129,22 @@ fn limit(given: &mut Given, usual: u32) -> Result<u32, Refusal> {
 /// `POST /tags/NAME`
 pub async fn post(State(app): State<App>, path: TagPath, request: Request) -> Response {
     let words = Words::of(request.headers());
-    words.answer(create(app, path, request).await)
+    words.answer(create(app, path, request, words).await)
 }
 
-async fn create(app: App, path: TagPath, request: Request) -> Result<Response, Refusal> {
+async fn create(app: App, path: TagPath, request: Request, words: Words) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let mut given = Given::query(&parts.uri)?;
     let name = tag_name(path)?;
     let caller = caller(&app, &parts)?;
-    count_write(&app, Some(&caller))?;
+    count_write(&app, &parts, Some(&caller))?;
     if given.switch("restore")? {
-        given.with_body(&parts.headers, body, ceiling(&app)).await?.done()?;
-        let ctx = app.ctx.clone();
-        let work = async move { tags::restore(&ctx, &caller, &name).await };
-        return Ok(written(&unhurried(&app, work).await??));
+        let mut given = given.with_body(&parts.headers, body, ceiling(&app)).await?;
+        let once = once(&parts, &given.take_body())?;
+        given.done()?;
+        let (ctx, by) = (app.ctx.clone(), caller.clone());
+        let work = async move { Ok(written(&tags::restore(&ctx, &by, &name).await?)) };
+        return done(&app, &caller, once, words, work).await;
     }
     let mut hashed = None;
     if given.switch("hash")? {
@@ -143,16 +158,20 @@ async fn create(app: App, path: TagPath, request: Request) -> Result<Response, R
     } else {
         given = given.with_body(&parts.headers, body, ceiling(&app)).await?;
     }
+    let body = given.take_body();
+    let once = once(&parts, hashed.as_ref().map_or(&body, |(digest, _)| digest))?;
+    drop(body);
     let belief = belief(&mut given, &parts.headers)?;
     let over_others = if given.switch("new_version")? { OverOthers::NewVersion } else { OverOthers::Refuse };
     let authorities = given.authorities()?.unwrap_or_default();
     let content = content(&mut given, hashed)?;
     given.done()?;
 
-    let ctx = app.ctx.clone();
-    let work =
-        async move { tags::post(&ctx, &caller, &name, &content, authorities, over_others, &belief).await };
-    Ok(outcome(unhurried(&app, work).await??))
+    let (ctx, by) = (app.ctx.clone(), caller.clone());
+    let work = async move {
+        Ok(outcome(tags::post(&ctx, &by, &name, &content, authorities, over_others, &belief).await?))
+    };
+    done(&app, &caller, once, words, work).await
 }
 
 /// What the tag shall say.
@@ -199,7 +218,7 @@ async fn add_signatures(app: App, path: TagPath, request: Request) -> Result<Res
     let name = tag_name(path)?;
     let anonymous = app.config.tags().self_signed_writes && Shown::bearer_or_basic(&parts.headers)?.is_none();
     let caller = if anonymous { None } else { Some(caller(&app, &parts)?) };
-    count_write(&app, caller.as_ref())?;
+    count_write(&app, &parts, caller.as_ref())?;
     let mut given = given.with_body(&parts.headers, body, ceiling(&app)).await?;
     let belief = belief(&mut given, &parts.headers)?;
     let ctx = app.ctx.clone();
@@ -235,13 +254,14 @@ async fn hidden(app: App, path: TagPath, request: Request) -> Result<Response, R
     let given = Given::query(&parts.uri)?;
     let name = tag_name(path)?;
     let caller: Caller = caller(&app, &parts)?;
-    count_write(&app, Some(&caller))?;
+    count_write(&app, &parts, Some(&caller))?;
     let mut given = given.with_body(&parts.headers, body, ceiling(&app)).await?;
     let belief = belief(&mut given, &parts.headers)?;
     given.done()?;
     let ctx = app.ctx.clone();
-    unhurried(&app, async move { tags::hide(&ctx, &caller, &name, &belief).await }).await??;
+    let log = unhurried(&app, async move { tags::hide(&ctx, &caller, &name, &belief).await }).await??;
     let mut response = Response::new(Body::empty());
+    add_log(response.headers_mut(), log.as_ref());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
 }
@@ -254,48 +274,25 @@ fn belief(given: &mut Given, headers: &HeaderMap) -> Result<Belief, Refusal> {
         let digest = hex_digest(text).ok_or_else(|| bad("`sha256` is 64 hex digits".into()))?;
         belief.payload_sha256 = Some(vec![digest]);
     }
-    if headers.contains_key(IF_MATCH) {
+    if let Some(tags) = EntityTags::of(headers, &IF_MATCH) {
         if belief.payload_sha256.is_some() {
             return Err(Error::Ambiguous("`sha256` and `If-Match` are both given".into()).into());
         }
-        let (any, digests) = entity_tags(headers, &IF_MATCH);
-        if any {
+        if tags.any() {
             belief.exists = true;
         } else {
             // Weak ones and those of somebody else match nothing.
-            belief.payload_sha256 = Some(digests);
+            belief.payload_sha256 = Some(tags.into_strong());
         }
     }
     Ok(belief)
 }
 
-/// Whether a list of entity tags is `*`, and the digests in it (RFC 9110, 8.8.3).
-fn entity_tags(headers: &HeaderMap, name: &HeaderName) -> (bool, Vec<[u8; 32]>) {
-    let fields = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    let items: Vec<&str> = fields.flat_map(|field| field.split(',')).map(str::trim).collect();
-    let digest = |item: &&str| hex_digest(item.strip_prefix('"')?.strip_suffix('"')?);
-    (items.contains(&"*"), items.iter().filter_map(digest).collect())
-}
-
-fn hex_digest(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    hex::decode_to_slice(text, &mut digest).ok()?;
-    Some(digest)
-}
-
 /// The answer with its entity tag, or 304 if the client has it.
 ///
 /// The entity tag is the digest of the payload: it stays the same when signatures are added.
-fn conditional(parts: &Parts, version: u64, sha256: &[u8; 32], mut response: Response) -> Response {
-    // A proxy may have made it weak on the way.
-    let (any, mut digests) = entity_tags(&parts.headers, &IF_NONE_MATCH);
-    let fields = parts.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let weak = fields.flat_map(|field| field.split(',')).filter_map(|item| item.trim().strip_prefix("W/"));
-    digests.extend(weak.filter_map(|item| hex_digest(item.strip_prefix('"')?.strip_suffix('"')?)));
-    if any || digests.contains(sha256) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.body_mut() = Body::empty();
-    }
+fn of_version(parts: &Parts, version: u64, sha256: &[u8; 32], response: Response) -> Response {
+    let mut response = conditional(&parts.headers, sha256, response);
     add_version(response.headers_mut(), version, &hex::encode(sha256));
     response
 }

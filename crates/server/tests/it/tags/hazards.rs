@@ -1,5 +1,6 @@
 //! The hazards of the format that concern the service, each by its number in the contract.
 
+use super::openssl::Key;
 use super::{authority, get, refused, revoke, signed, write};
 use crate::support::House;
 
@@ -115,6 +116,19 @@ async fn hazard_9_an_old_tag_counts_no_more_once_its_key_is_revoked() {
     let file = get(&house, "/tags/app").await.text();
     refused(&house.ask("PUT", "/tags/other").body("text/plain", file).send().await, 403, "revoked");
     refused(&house.ask("POST", "/tags/more?authority=a&content=y").send().await, 403, "revoked");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn hazard_10_a_weak_key_is_not_registered() {
+    let house = House::open().await;
+    for bits in ["1024", "2047"] {
+        let weak = Key::new("rsa", &["-pkeyopt", &format!("rsa_keygen_bits:{bits}")]);
+        let register = house.ask("POST", "/authorities/old/keys").body("application/x-pem-file", weak.public);
+        let document = refused(&register.send().await, 400, "bad-request");
+        assert!(document["message"].as_str().unwrap().contains("2048 bits"), "{document}");
+    }
+    refused(&get(&house, "/authorities/old").await, 404, "unknown-authority");
     house.close().await;
 }
 

@@ -1,5 +1,6 @@
 //! The tags surface: what the contract says of each request, and of each hazard of the format.
 
+mod contract;
 mod hazards;
 mod openssl;
 mod root;

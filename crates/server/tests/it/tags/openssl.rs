@@ -34,6 +34,18 @@ impl Key {
     }
 }
 
+/// Whether `openssl dgst` finds the signature good.
+pub fn verifies(pem: &str, text: &str, signature: &[u8]) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+    file("key.pub", pem.as_bytes());
+    file("text", text.as_bytes());
+    file("sig", signature);
+    let arguments = ["dgst", "-sha256", "-verify", "key.pub", "-signature", "sig", "text"];
+    let output = Command::new("openssl").args(arguments).current_dir(dir.path()).output();
+    output.unwrap().status.success()
+}
+
 fn openssl(dir: &Path, arguments: &[&str]) {
     let mut command = Command::new("openssl");
     let status =

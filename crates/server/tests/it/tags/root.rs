@@ -70,7 +70,7 @@ async fn the_short_forms_are_off_by_default_and_so_is_everything_where_the_surfa
     house.close().await;
 
     let house = House::with("[tags]\nenabled = false\nroot_forms = true").await;
-    for path in ["/tags/app", "/tags/", "/app"] {
+    for path in ["/tags/app", "/tags/", "/app", "/authorities/", "/tags/log/checkpoint"] {
         get(&house, path).await.refused(404, "not-found");
     }
     house.close().await;
