@@ -88,9 +88,33 @@ async fn what_one_request_makes_is_read_back_as_it_was() {
         assert_eq!(t.store.certificate_lists().await.unwrap().len(), 2);
         assert_eq!(t.store.openpgp_keys().await.unwrap(), batch.openpgp);
         assert_eq!(t.store.rsa_keys().await.unwrap(), batch.rsa);
+        assert_eq!(t.store.rsa_key(&"b".repeat(32)).await.unwrap().as_ref(), batch.rsa.first());
+        assert_eq!(t.store.rsa_key("b").await.unwrap(), None);
         assert_eq!(t.store.trees().await.unwrap(), ["c".repeat(32)]);
         assert_eq!(t.store.tree(&"c".repeat(32)).await.unwrap().as_ref(), batch.trees.first());
         assert_eq!(t.store.key("appliance/pk").await.unwrap(), Some(key("pk")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn openpgp_keys_are_found_by_the_end_of_their_fingerprint_two_of_an_ambiguous_one() {
+    on_each_engine(async |t| {
+        let mut batch = whole();
+        let first = batch.openpgp[0].clone();
+        for head in ["B", "C"] {
+            let fingerprint = format!("{head}{}", "A".repeat(39));
+            batch.openpgp.push(OpenPgpRecord { fingerprint, ..first.clone() });
+        }
+        let other = OpenPgpRecord { fingerprint: format!("{}B", "A".repeat(39)), ..first.clone() };
+        batch.openpgp.push(other.clone());
+        t.store.insert_appliance(&batch).await.unwrap();
+        let find = async |digits: &str| t.store.openpgp_keys_ending(digits).await.unwrap();
+        assert_eq!(find(&"A".repeat(40)).await, [first]);
+        assert_eq!(find("AAAAAAAAAAAAAAAB").await, [other.clone()]);
+        assert_eq!(find("AAAAAAAB").await, [other]);
+        assert_eq!(find("AAAAAAAA").await.len(), 2, "of three");
+        assert!(find("BBBBBBBB").await.is_empty() && find(&"B".repeat(40)).await.is_empty());
     })
     .await;
 }
