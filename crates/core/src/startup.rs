@@ -242,8 +242,7 @@ impl Prepared {
         let generation = store.generation().await?;
         let snapshot = Snapshot::load(&store, Clock::now(&SystemClock), None).await?;
         let key_host = KeyHost::connect(guardian, Arc::new(home)).await?;
-        let parts =
-            Parts { data, lock, node, store, files, key_host, generation, snapshot, limits, sandbox };
+        let parts = Parts { data, lock, node, store, files, key_host, generation, snapshot, limits, sandbox };
         let key_host = parts.key_host.clone();
         match parts.assemble().await {
             Ok(ctx) => Ok(ctx),

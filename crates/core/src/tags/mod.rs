@@ -34,8 +34,8 @@ pub use countersign_verify::authority::Judgement;
 pub use error::Error;
 pub use name::TagName;
 pub use read::{
-    Stored, StoredSignature, TagDocument, TagList, VersionDocument, VersionList, find_by_digest, get, get_judged,
-    list, signature, versions,
+    Stored, StoredSignature, TagDocument, TagList, VersionDocument, VersionList, find_by_digest, get,
+    get_judged, list, signature, versions,
 };
 pub use sign::{Form, SignOutcome, SignedText, read as read_text, sign};
 pub use validate::{Verdict, Who, validate};

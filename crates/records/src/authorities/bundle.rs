@@ -272,7 +272,8 @@ fn unite(authorities: &mut BTreeMap<AuthorityName, AuthorityKeys>) {
                 let both = other.get_mut();
                 both.at = both.at.min(revoked.at);
                 both.from = both.from.zip(revoked.from).map(|(a, b)| a.min(b));
-                both.until = both.until.zip(revoked.until).map(|(a, b)| a.max(b)).filter(|_| both.from.is_some());
+                both.until =
+                    both.until.zip(revoked.until).map(|(a, b)| a.max(b)).filter(|_| both.from.is_some());
             }
         }
     }

@@ -111,8 +111,9 @@ async fn openpgp_keys_are_found_by_the_end_of_their_fingerprint_two_of_an_ambigu
         t.store.insert_appliance(&batch).await.unwrap();
         let find = async |digits: &str| t.store.openpgp_keys_ending(digits).await.unwrap();
         assert_eq!(find(&"A".repeat(40)).await, [first]);
-        assert_eq!(find("AAAAAAAAAAAAAAAB").await, [other.clone()]);
-        assert_eq!(find("AAAAAAAB").await, [other]);
+        for id in ["AAAAAAAAAAAAAAAB", "AAAAAAAB"] {
+            assert_eq!(find(id).await, std::slice::from_ref(&other));
+        }
         assert_eq!(find("AAAAAAAA").await.len(), 2, "of three");
         assert!(find("BBBBBBBB").await.is_empty() && find(&"B".repeat(40)).await.is_empty());
     })

@@ -15,8 +15,8 @@ use crate::LogRef;
 use crate::caller::Caller;
 use crate::context::Context;
 use crate::pipeline::{self, Order};
-use crate::tags::{OverOthers, TagName};
 use crate::tags::requests::{self, RequestDocument};
+use crate::tags::{OverOthers, TagName};
 
 /// What came of asking an authority to sign.
 #[derive(Clone, Debug)]
