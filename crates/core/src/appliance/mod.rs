@@ -50,7 +50,7 @@ fn rsa_bits(key_length: u32) -> Result<countersign_model::KeyType, Error> {
 }
 
 /// Payloads above this size are worked on beside the runtime's own threads.
-const LARGE: usize = 128 << 10;
+const LARGE: usize = 256 << 10;
 
 /// Runs work on a payload of `len` bytes.
 async fn on_payload<T: Send + 'static>(

@@ -96,7 +96,7 @@ impl Posted {
 }
 
 /// Bodies above this many bytes are read beside the threads that serve requests.
-const LONG: usize = 128 << 10;
+const LONG: usize = 256 << 10;
 
 /// Reads a document. Members that it does not know do not matter.
 ///
