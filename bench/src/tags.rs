@@ -14,7 +14,7 @@ use countersign_records::tag::{AuthorityName, TagFile, WeakKeys, scheme_for};
 use countersign_verify::authority::{AuthorityKey, AuthorityKeys, judge};
 use serde::Serialize;
 
-use crate::bare::cpu_us;
+use crate::bare::{Bare, cpu_us};
 use crate::kind::Kind;
 use crate::load::{self, Outcome, Pace, Plan, Stop};
 use crate::report::{BUSY, us};
@@ -55,6 +55,10 @@ pub struct Request {
     pub p99_us: f64,
     /// CPU time of all processes of the server for one request.
     pub cpu_us: f64,
+    /// CPU time of the signature, or of hashing and checking it, alone.
+    pub bare_us: f64,
+    /// How many times as many as shell loops do that have all cores.
+    pub faster: f64,
 }
 
 impl Validation {
@@ -89,10 +93,21 @@ impl Report {
         let server = Server::start(program, &scratch.join("tags"))?;
         for validation in &self.validations {
             let signed = Signed::make(validation.kind, scratch)?;
-            self.requests.extend(requests(&server, seconds, &signed)?);
+            let sign = Peer { bare_us: Bare::measure(signed.kind)?.us(), shell_ms: sign_ms(&signed)? };
+            let validate = Peer { bare_us: validation.bare_us, shell_ms: validation.shell_ms };
+            self.requests.extend(requests(&server, seconds, self.cores, &signed, [sign, validate])?);
         }
         server.stop()
     }
+}
+
+/// What the same costs elsewhere.
+#[derive(Clone, Copy)]
+struct Peer {
+    /// CPU time of the operation alone.
+    bare_us: f64,
+    /// Time of one turn of a shell's loop.
+    shell_ms: f64,
 }
 
 /// A file that `openssl` signed, with its key.
@@ -198,25 +213,43 @@ fn process_ms(program: &Path, signed: &Signed) -> anyhow::Result<f64> {
     Ok(times[RUNS / 2])
 }
 
-/// What a script does that has no other tools.
+/// What a script does to validate that has no other tools.
 fn shell_ms(signed: &Signed) -> anyhow::Result<f64> {
-    const TURNS: u32 = 50;
     let name = signed.kind.name();
-    let script = format!(
-        "i=0
-         while [ $i -lt {TURNS} ]; do
-           awk '/^=== SIGNATURE /{{exit}}{{print}}' signed > text
+    let turn = format!(
+        "  awk '/^=== SIGNATURE /{{exit}}{{print}}' signed > text
            awk 'on{{print}} /^=== SIGNATURE {name}$/{{on=1}}' signed | base64 -d > signature
-           openssl dgst -sha256 -verify {name}.pub -signature signature text > /dev/null || exit 1
-           i=$((i + 1))
-         done"
+           openssl dgst -sha256 -verify {name}.pub -signature signature text > /dev/null || exit 1"
     );
+    turn_ms(signed, &turn)
+}
+
+/// What a script does to sign.
+fn sign_ms(signed: &Signed) -> anyhow::Result<f64> {
+    let name = signed.kind.name();
+    let turn = format!(
+        "  {{ cat payload; echo '=== SIGNATURE {name}'
+             openssl dgst -sha256 -sign {name}.key payload | base64; }} > made || exit 1"
+    );
+    turn_ms(signed, &turn)
+}
+
+/// Time of one turn of a shell's loop.
+fn turn_ms(signed: &Signed, turn: &str) -> anyhow::Result<f64> {
+    const TURNS: u32 = 50;
+    let script = format!("i=0; while [ $i -lt {TURNS} ]; do\n{turn}\ni=$((i + 1)); done");
     let begun = Instant::now();
     shell(&script, &signed.folder)?;
     Ok(us(begun.elapsed()) / 1e3 / f64::from(TURNS))
 }
 
-fn requests(server: &Server, seconds: f64, signed: &Signed) -> anyhow::Result<[Request; 2]> {
+fn requests(
+    server: &Server,
+    seconds: f64,
+    cores: usize,
+    signed: &Signed,
+    [sign_peer, validate_peer]: [Peer; 2],
+) -> anyhow::Result<[Request; 2]> {
     let name = signed.kind.name();
     let algorithm = countersign_records::authorities::algorithm_of(signed.key.key_type());
     let authority = format!(r#"{{"name":"{name}","algorithm":"{algorithm}"}}"#);
@@ -232,17 +265,19 @@ fn requests(server: &Server, seconds: f64, signed: &Signed) -> anyhow::Result<[R
     ensure!(status == 200 && payload == signed.payload, "{status}: {}", String::from_utf8_lossy(&payload));
 
     Ok([
-        loaded(server, seconds, signed.kind, "sign", sign)?,
-        loaded(server, seconds, signed.kind, "validate", validate)?,
+        loaded(server, seconds, cores, signed.kind, "sign", sign, sign_peer)?,
+        loaded(server, seconds, cores, signed.kind, "validate", validate, validate_peer)?,
     ])
 }
 
 fn loaded(
     server: &Server,
     seconds: f64,
+    cores: usize,
     kind: Kind,
     what: &'static str,
     request: Vec<u8>,
+    peer: Peer,
 ) -> anyhow::Result<Request> {
     progress(&format!("{what} {} on {BUSY} connections", kind.name()));
     let requests = [request];
@@ -262,6 +297,8 @@ fn loaded(
         p50_us: us(outcome.quantile(0.5)),
         p99_us: us(outcome.quantile(0.99)),
         cpu_us: us(cpu) / outcome.latencies.len() as f64,
+        bare_us: peer.bare_us,
+        faster: outcome.rate() * peer.shell_ms / 1e3 / cores as f64,
     })
 }
 
@@ -333,20 +370,23 @@ impl fmt::Display for Report {
         if !self.requests.is_empty() {
             writeln!(
                 f,
-                "\n{:<9} {:<9} {:>8} {:>8} {:>8} {:>8}",
-                "HTTP", "key", "req/s", "p50 µs", "p99 µs", "CPU µs"
+                "\n{:<9} {:<9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6} {:>7}",
+                "HTTP", "key", "req/s", "p50 µs", "p99 µs", "CPU µs", "bare µs", "ratio", "faster"
             )?;
         }
         for r in &self.requests {
             writeln!(
                 f,
-                "{:<9} {:<9} {:>8.0} {:>8.0} {:>8.0} {:>8.1}",
+                "{:<9} {:<9} {:>8.0} {:>8.0} {:>8.0} {:>8.1} {:>8.1} {:>6.2} {:>6.0}×",
                 r.what,
                 r.kind.name(),
                 r.per_second,
                 r.p50_us,
                 r.p99_us,
-                r.cpu_us
+                r.cpu_us,
+                r.bare_us,
+                r.cpu_us / r.bare_us,
+                r.faster
             )?;
         }
         writeln!(f)?;

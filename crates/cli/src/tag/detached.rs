@@ -18,6 +18,7 @@ use serde_json::{Map, json};
 
 use super::keys::{Found, Source, trusted_key};
 use super::options::Options;
+use super::payload::judge_all;
 use super::sign::signers;
 use super::{Refusal, another_digest, authority, concat, line};
 use crate::files::{self, Mode};
@@ -66,19 +67,7 @@ fn signature(key: &SoftKey, name: &AuthorityName, digest: Digest) -> Result<Vec<
 pub fn check(program: &str, options: &Options) -> Result<Vec<u8>, Refusal> {
     let digest = digest(options)?;
     let keys = Source::open(program, options)?;
-    let mut authorities = Map::new();
-    let mut first = None;
-    for name in &options.authorities {
-        let entry = match verdict(options, &keys, &digest, name) {
-            Ok(key) => json!({"status": "valid", "key": key}),
-            Err((status, refusal)) => {
-                let message = refusal.text.to_string_lossy().into_owned();
-                first.get_or_insert(refusal);
-                json!({"status": status, "message": message})
-            }
-        };
-        authorities.insert(name.to_string_lossy().into_owned(), entry);
-    }
+    let (authorities, first) = judge_all(options, |name| verdict(options, &keys, &digest, name));
     let valid = first.is_none();
     let document = json!({"valid": valid, "digest": digest.to_string(), "authorities": authorities});
     match first {

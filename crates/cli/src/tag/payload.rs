@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use countersign_model::KeyId;
 use countersign_records::tag::TagFile;
 use countersign_verify::authority;
 use countersign_verify::tag::TagProblem;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::keys::{Found, Source, trusted_key};
 use super::options::Options;
@@ -26,19 +27,7 @@ pub fn run(program: &str, options: &Options) -> Result<Vec<u8>, Refusal> {
         return Ok(file.payload().to_vec());
     }
 
-    let mut authorities = Map::new();
-    let mut first = None;
-    for name in &options.authorities {
-        let entry = match verdict(options, &keys, &file, name) {
-            Ok(key) => json!({"status": "valid", "key": key}),
-            Err((status, refusal)) => {
-                let message = refusal.text.to_string_lossy().into_owned();
-                first.get_or_insert(refusal);
-                json!({"status": status, "message": message})
-            }
-        };
-        authorities.insert(name.to_string_lossy().into_owned(), entry);
-    }
+    let (authorities, first) = judge_all(options, |name| verdict(options, &keys, &file, name));
     match first {
         // An unverified payload is never printed.
         Some(refusal) => {
@@ -56,13 +45,34 @@ pub fn run(program: &str, options: &Options) -> Result<Vec<u8>, Refusal> {
     }
 }
 
+/// What `verdict` says of each authority that was named, and the first refusal.
+pub fn judge_all(
+    options: &Options,
+    verdict: impl Fn(&OsStr) -> Result<KeyId, (&'static str, Refusal)>,
+) -> (Map<String, Value>, Option<Refusal>) {
+    let mut authorities = Map::new();
+    let mut first = None;
+    for name in &options.authorities {
+        let entry = match verdict(name) {
+            Ok(key) => json!({"status": "valid", "key": key}),
+            Err((status, refusal)) => {
+                let message = refusal.text.to_string_lossy().into_owned();
+                first.get_or_insert(refusal);
+                json!({"status": status, "message": message})
+            }
+        };
+        authorities.insert(name.to_string_lossy().into_owned(), entry);
+    }
+    (authorities, first)
+}
+
 /// The id of the authority's key, or its status in one word and why.
 fn verdict(
     options: &Options,
     keys: &Source,
     file: &TagFile<'_>,
     name: &OsStr,
-) -> Result<countersign_model::KeyId, (&'static str, Refusal)> {
+) -> Result<KeyId, (&'static str, Refusal)> {
     let unknown = |refusal: Refusal| ("unknown", refusal);
     let name = super::authority(name).map_err(unknown)?;
     match keys.find(&name).map_err(unknown)? {

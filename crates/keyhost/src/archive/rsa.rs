@@ -2,10 +2,10 @@
 
 use countersign_model::pem;
 use der::asn1::UintRef;
-use der::{Decode as _, Encode as _, Sequence};
+use der::{Decode as _, Encode as _};
 use zeroize::Zeroizing;
 
-use crate::soft::{ImportError, SoftKey};
+use crate::soft::{ImportError, RsaPrivateKey, SoftKey};
 
 /// The numbers of a private key, big-endian; `u` is the inverse of `p` modulo `q`.
 #[derive(Clone, Copy)]
@@ -16,19 +16,6 @@ pub(super) struct Numbers<'a> {
     pub(super) p: &'a [u8],
     pub(super) q: &'a [u8],
     pub(super) u: &'a [u8],
-}
-
-#[derive(Sequence)]
-struct RsaPrivateKey<'a> {
-    version: u8,
-    modulus: UintRef<'a>,
-    public_exponent: UintRef<'a>,
-    private_exponent: UintRef<'a>,
-    prime1: UintRef<'a>,
-    prime2: UintRef<'a>,
-    exponent1: UintRef<'a>,
-    exponent2: UintRef<'a>,
-    coefficient: UintRef<'a>,
 }
 
 /// Bytes of the largest modulus that is accepted.

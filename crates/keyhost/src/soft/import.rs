@@ -152,20 +152,22 @@ fn curve_type(curve: ObjectIdentifier) -> Result<KeyType, ImportError> {
     })
 }
 
+/// RSAPrivateKey (RFC 8017, A.1.2).
+#[derive(Sequence)]
+pub(crate) struct RsaPrivateKey<'a> {
+    pub(crate) version: u8,
+    pub(crate) modulus: UintRef<'a>,
+    pub(crate) public_exponent: UintRef<'a>,
+    pub(crate) private_exponent: UintRef<'a>,
+    pub(crate) prime1: UintRef<'a>,
+    pub(crate) prime2: UintRef<'a>,
+    pub(crate) exponent1: UintRef<'a>,
+    pub(crate) exponent2: UintRef<'a>,
+    pub(crate) coefficient: UintRef<'a>,
+}
+
 /// Refuses what nobody should sign with: fewer than 2048 bits, an exponent that is even or below 65537.
 fn check_rsa(pkcs1: &[u8]) -> Result<(), ImportError> {
-    #[derive(Sequence)]
-    struct RsaPrivateKey<'a> {
-        version: u8,
-        modulus: UintRef<'a>,
-        public_exponent: UintRef<'a>,
-        private_exponent: UintRef<'a>,
-        prime1: UintRef<'a>,
-        prime2: UintRef<'a>,
-        exponent1: UintRef<'a>,
-        exponent2: UintRef<'a>,
-        coefficient: UintRef<'a>,
-    }
     let key = RsaPrivateKey::from_der(pkcs1).map_err(malformed)?;
     let modulus = key.modulus.as_bytes();
     let bits = modulus.len() * 8 - modulus.first().map_or(0, |b| b.leading_zeros() as usize);

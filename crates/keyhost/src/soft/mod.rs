@@ -21,6 +21,7 @@ use countersign_model::{HashAlg, KeyType, PublicKey, RawSignature, Scheme, ToSig
 use zeroize::Zeroizing;
 
 pub use export::{ExportError, to_encrypted_pem};
+pub(crate) use import::RsaPrivateKey;
 pub use import::{ImportError, from_pem};
 use unprefixed::UnprefixedRsa;
 
