@@ -12,6 +12,7 @@
 //! backup     create, verify, restore         startup    open a data directory
 //! publication  what was published: the log that everybody may read
 //! certify    certificates, requests for them, OpenPGP keys
+//! collections  records that are reviewed, signed and published
 //! ```
 
 pub mod appliance;
@@ -20,6 +21,7 @@ mod background;
 pub mod backup;
 pub mod caller;
 pub mod certify;
+pub mod collections;
 pub mod context;
 pub mod error;
 mod home;
