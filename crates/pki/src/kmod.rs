@@ -76,8 +76,9 @@ pub fn prepare(module: Vec<u8>, signer: &Certificate) -> Result<(ToSign, Pending
     if module.is_empty() {
         return Err(KmodError::Empty);
     }
-    let (to_sign, appendix) = prepare_digest(HashAlg::Sha512.digest(&module), signer)?;
-    Ok((to_sign, Pending { module, appendix }))
+    let digest = HashAlg::Sha512.digest(&module);
+    let (to_sign, appendix) = prepare_digest(digest, signer)?;
+    Ok((to_sign, Pending { module, digest, appendix }))
 }
 
 /// Prepares a module of which only the SHA-512 is here; what is made is appended to the module elsewhere.
@@ -104,7 +105,9 @@ pub fn prepare_digest(digest: Digest, signer: &Certificate) -> Result<(ToSign, P
 /// What [`finish`](Self::finish) will need when the signature is there: the module itself among it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
+    /// Given out by finishing only, and never written to: `digest` is its digest until then.
     module: Vec<u8>,
+    digest: Digest,
     appendix: PendingAppendix,
 }
 
@@ -114,7 +117,8 @@ impl Pending {
         self.appendix.scheme()
     }
 
-    /// The signed module. Does not check the signature: release it only after [`verify`].
+    /// The signed module. Does not check the signature: release it only after [`verify`], or use
+    /// [`finish_verified`](Self::finish_verified).
     ///
     /// # Errors
     /// [`CmsError::SignatureLength`] if `raw` is not a signature of the key's type.
@@ -123,6 +127,21 @@ impl Pending {
         let mut signed = self.module;
         signed.reserve_exact(appendix.len());
         signed.extend_from_slice(&appendix);
+        Ok(signed)
+    }
+
+    /// The signed module, read and verified as [`verify`] does it, but that the module is hashed once: what stands
+    /// in front of the signature was neither given out nor written to since [`prepare`] hashed it.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish); as [`verify`], also if `signer` is not who it was prepared for.
+    pub fn finish_verified(self, raw: RawSignature, signer: &Certificate) -> Result<Vec<u8>, KmodError> {
+        let (len, digest) = (self.module.len(), Content::Digest(self.digest));
+        let signed = self.finish(raw)?;
+        verify_with(&signed, signer, |module, hash| {
+            // What was hashed is the first `len` bytes, so this is what tells whether the reader sees them and no more.
+            if module.len() == len { digest.digest(hash) } else { Err(CmsError::OtherContent) }
+        })?;
         Ok(signed)
     }
 }
@@ -185,6 +204,15 @@ impl<'a> SignedModule<'a> {
 /// # Errors
 /// [`KmodError`].
 pub fn verify(file: &[u8], signer: &Certificate) -> Result<(), KmodError> {
+    verify_with(file, signer, |module, hash| Ok(hash.digest(module)))
+}
+
+/// - `digest`: gives the digest of the file's module.
+fn verify_with(
+    file: &[u8],
+    signer: &Certificate,
+    digest: impl Fn(&[u8], HashAlg) -> Result<Digest, CmsError>,
+) -> Result<(), KmodError> {
     let signed = SignedModule::parse(file)?;
     let data = SignedData::parse(signed.cms)?;
     data.expect(Wrapping::ContentInfo)?;
@@ -192,5 +220,5 @@ pub fn verify(file: &[u8], signer: &Certificate) -> Result<(), KmodError> {
     if data.has_attributes() {
         return Err(KmodError::Attributes);
     }
-    data.verify(signer, |hash| Ok(hash.digest(signed.module)))
+    Ok(data.verify(signer, |hash| digest(signed.module, hash))?)
 }

@@ -156,12 +156,28 @@ impl Arriving {
 
     /// - `room`: one permit for each MiB of large bodies that may be held.
     async fn held_in(mut self, room: &'static Semaphore) -> Result<Held, Problem> {
-        let mut place = Place::default();
+        let place = Place::default();
         let Some(first) = self.next().await? else { return Ok(Held { bytes: Bytes::new(), place }) };
-        let mut next = self.next().await?;
+        let next = self.next().await?;
         if next.is_none() && !self.secret {
             return Ok(Held { bytes: first, place });
         }
+        let (all, place) = self.collect(first, next, room).await?;
+        let bytes = match all {
+            Memory::Plain(bytes) if place.0.is_none() => bytes.freeze(),
+            all => Bytes::from_owner(Owned { bytes: all, _place: place.clone() }),
+        };
+        Ok(Held { bytes, place })
+    }
+
+    /// The first two pieces and all that follow, in one.
+    async fn collect(
+        mut self,
+        first: Bytes,
+        mut next: Option<Bytes>,
+        room: &'static Semaphore,
+    ) -> Result<(Memory, Place), Problem> {
+        let mut place = Place::default();
         let more = next.as_ref().map_or(0, Bytes::len);
         let mut all = Memory::new(self.secret, 2 * (first.len() + more));
         all.take(first);
@@ -174,11 +190,7 @@ impl Arriving {
             }
             next = self.next().await?;
         }
-        let bytes = match all {
-            Memory::Plain(bytes) if place.0.is_none() => bytes.freeze(),
-            all => Bytes::from_owner(Owned { bytes: all, _place: place.clone() }),
-        };
-        Ok(Held { bytes, place })
+        Ok((all, place))
     }
 }
 
@@ -321,16 +333,28 @@ pub fn arriving_json(headers: &HeaderMap, body: Body, limit: u64) -> Result<Arri
     Ok(body)
 }
 
-/// As [`read_json`], where a request may also have no body at all.
+/// As [`read_json`], into memory that is wiped when it is let go of, however much it is.
 ///
 /// # Errors
 /// As [`read_json`].
-pub async fn read_json_or_nothing(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes, Problem> {
+pub async fn read_secret_json(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes, Problem> {
+    arriving_json(headers, body, limit)?.secret().all().await
+}
+
+/// As [`read_secret_json`], where a request may also have no body at all.
+///
+/// # Errors
+/// As [`read_json`].
+pub async fn read_secret_json_or_nothing(
+    headers: &HeaderMap,
+    body: Body,
+    limit: u64,
+) -> Result<Bytes, Problem> {
     let body = Arriving::new(headers, body, limit)?;
     if headers.contains_key(CONTENT_TYPE) && !is_json(headers) {
         return Err(unsupported("application/json"));
     }
-    body.all().await
+    body.secret().all().await
 }
 
 /// A body of another content type than the route takes.
@@ -490,9 +514,8 @@ fn end_of_text(bytes: &[u8], from: usize) -> usize {
     bytes.len()
 }
 
-/// Overwrites `bytes` if nobody else holds them, as the buffer of a connection may do. What [`Arriving::secret`]
-/// collects wipes itself.
-pub fn wipe(bytes: Bytes) {
+/// Overwrites a piece if nobody else holds it, as the buffer of a connection may do.
+fn wipe(bytes: Bytes) {
     if let Ok(mut own) = bytes.try_into_mut() {
         zeroize::Zeroize::zeroize(own.as_mut());
     }
@@ -641,10 +664,16 @@ mod tests {
             let expected: Vec<u8> = (0..pieces).flat_map(|n| vec![n; 10_000]).collect();
             assert_eq!(found, expected);
         }
-        let mut memory = Memory::new(true, 1);
-        memory.take(Bytes::from_static(b"secret"));
-        memory.take(Bytes::from_static(b"more"));
-        assert!(matches!(memory, Memory::Wiped(bytes) if *bytes == b"secretmore"));
+        for (pieces, large) in [(1, false), (2, false), (40, true)] {
+            let chunks = (0..pieces).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![7; 10_000])));
+            let body = Body::from_stream(futures_util::stream::iter(chunks));
+            let mut body = Arriving::new(&HeaderMap::new(), body, 1 << 20).unwrap().secret();
+            let first = body.next().await.unwrap().unwrap();
+            let next = body.next().await.unwrap();
+            let (memory, place) = body.collect(first, next, room(1)).await.unwrap();
+            assert!(matches!(memory, Memory::Wiped(bytes) if *bytes == vec![7; pieces * 10_000]), "{pieces}");
+            assert_eq!(place.0.is_some(), large, "{pieces}");
+        }
     }
 
     fn room(mib: usize) -> &'static Semaphore {

@@ -57,7 +57,7 @@ impl Call<Bytes> {
 
     fn parse<T: DeserializeOwned>(self) -> Result<Call<T>, Problem> {
         let parsed = body::parse(&self.body);
-        body::wipe(self.body);
+        drop(self.body);
         Ok(Call { caller: self.caller, body: parsed?, once: self.once })
     }
 }
@@ -66,7 +66,9 @@ impl<T: DeserializeOwned> FromRequest<App> for Call<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let read = async |headers: http::HeaderMap, body, limit| body::read_json(&headers, body, limit).await;
+        // Some have a private key or a passphrase in them.
+        let read =
+            async |headers: http::HeaderMap, body, limit| body::read_secret_json(&headers, body, limit).await;
         Call::receive(app, request, read).await?.parse()
     }
 }
@@ -76,7 +78,7 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for CallOrNothing<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let read = async |headers: http::HeaderMap, body, limit| {
-            body::read_json_or_nothing(&headers, body, limit).await
+            body::read_secret_json_or_nothing(&headers, body, limit).await
         };
         let call = Call::receive(app, request, read).await?;
         if call.body.is_empty() {

@@ -33,26 +33,52 @@ pub enum Asker {
     Anybody,
     /// Who has a token.
     Somebody,
+    /// Who has a key in `X-API-Key`.
+    Keyholder,
+}
+
+/// How a surface refuses.
+pub struct Refusals {
+    /// In which form.
+    pub description: &'static str,
+    /// Of which types.
+    pub types: &'static [&'static str],
+}
+
+/// The name of the credential in `X-API-Key`.
+pub const API_KEY: &str = "key";
+
+/// A word for the client and a text for the person.
+const WORDS: Refusals = Refusals {
+    description: "`{\"code\":STATUS,\"error\":WORD,\"message\":TEXT}`",
+    types: &["application/json"],
+};
+
+/// The description of `requests`, in the group `tag`, which are refused with a word.
+pub fn describe(tag: &str, requests: &[Described]) -> OpenApi {
+    describe_refusing(tag, &WORDS, requests)
 }
 
 /// The description of `requests`, in the group `tag`.
-pub fn describe(tag: &str, requests: &[Described]) -> OpenApi {
+pub fn describe_refusing(tag: &str, refusals: &Refusals, requests: &[Described]) -> OpenApi {
     let mut paths = Paths::new();
     for request in requests {
-        paths.add_path_operation(request.path, vec![request.method.clone()], operation(tag, request));
+        let operation = operation(tag, refusals, request);
+        paths.add_path_operation(request.path, vec![request.method.clone()], operation);
     }
     OpenApiBuilder::new().paths(paths).build()
 }
 
-fn operation(tag: &str, request: &Described) -> OperationBuilder {
+fn operation(tag: &str, refusals: &Refusals, request: &Described) -> OperationBuilder {
     let (status, types) = request.gives;
     let mut success = ResponseBuilder::new().description("Done");
     for kind in types {
         success = success.content(*kind, content(kind));
     }
-    let refusal = ResponseBuilder::new()
-        .description("`{\"code\":STATUS,\"error\":WORD,\"message\":TEXT}`")
-        .content("application/json", content("application/json"));
+    let mut refusal = ResponseBuilder::new().description(refusals.description);
+    for kind in refusals.types {
+        refusal = refusal.content(*kind, content(kind));
+    }
     let mut operation = OperationBuilder::new()
         .tag(tag)
         .operation_id(Some(request.id))
@@ -72,10 +98,12 @@ fn operation(tag: &str, request: &Described) -> OperationBuilder {
         }
         operation = operation.request_body(Some(body.build()));
     }
-    if request.who == Asker::Anybody {
-        operation = operation.security(SecurityRequirement::default());
+    match request.who {
+        Asker::Anybody => operation.security(SecurityRequirement::default()),
+        Asker::Keyholder => operation.security(SecurityRequirement::new::<_, [&str; 0], _>(API_KEY, [])),
+        // As is said for the whole.
+        Asker::Somebody => operation,
     }
-    operation
 }
 
 /// The parameters of a path.
@@ -90,6 +118,6 @@ fn parameter(name: &str, place: ParameterIn) -> Parameter {
 }
 
 fn content(kind: &str) -> utoipa::openapi::Content {
-    let shape = if kind == "application/json" { Type::Object } else { Type::String };
+    let shape = if kind.ends_with("json") { Type::Object } else { Type::String };
     ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(shape))).build()
 }

@@ -37,9 +37,8 @@ pub async fn sign_module(
     };
     let signed = making::sign(ctx, caller, job).await?;
     on_payload(len, move || {
-        let module = pending.finish(signed.signature)?;
-        kmod::verify(&module, &signer.certificate).map_err(|why| Error::unverified("module", why))?;
-        Ok(module)
+        let module = pending.finish_verified(signed.signature, &signer.certificate);
+        module.map_err(|why| Error::unverified("module", why))
     })
     .await
 }

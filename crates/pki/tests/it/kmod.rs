@@ -1,6 +1,7 @@
 //! Kernel modules.
 
 use countersign_model::{HashAlg, KeyType};
+use countersign_pki::cms::CmsError;
 use countersign_pki::kmod::{self, KmodError, MAGIC, SignedModule};
 use countersign_pki::x509::Certificate;
 
@@ -81,6 +82,33 @@ fn a_digest_gives_the_bytes_to_append() {
     let signature = key.sign(pending.scheme(), &to_sign);
     let appendix = pending.finish(signature).unwrap();
     assert_eq!([b"module", appendix.as_slice()].concat(), sign(b"module", &key, &signer));
+}
+
+#[test]
+fn a_module_is_finished_verified_only_with_the_signature_of_its_signer() {
+    let (key, signer) = (TestKey::of("kmod"), certificate("kmod"));
+    // Also one that ends as if it was signed already.
+    for module in [b"module".to_vec(), sign(b"module", &key, &signer), MAGIC.to_vec()] {
+        let (to_sign, pending) = kmod::prepare(module.clone(), &signer).unwrap();
+        let signature = key.sign(pending.scheme(), &to_sign);
+        let verified = pending.clone().finish_verified(signature.clone(), &signer).unwrap();
+        assert_eq!(verified, pending.clone().finish(signature.clone()).unwrap());
+        assert_eq!(kmod::verify(&verified, &signer), Ok(()));
+
+        let other = certificate("db");
+        let error = pending.clone().finish_verified(signature.clone(), &other).unwrap_err();
+        assert_eq!(error, KmodError::Cms(CmsError::NotSignedBy));
+        for at in [0, 100, signature.0.len() - 1] {
+            let mut broken = signature.clone();
+            broken.0[at] ^= 1;
+            let error = pending.clone().finish_verified(broken, &signer).unwrap_err();
+            assert_eq!(error, KmodError::Cms(CmsError::Invalid), "byte {at}");
+        }
+    }
+    let (_, pending) = kmod::prepare(b"module".to_vec(), &signer).unwrap();
+    let (to_sign, _) = kmod::prepare(b"another".to_vec(), &signer).unwrap();
+    let of_another = key.sign(pending.scheme(), &to_sign);
+    assert_eq!(pending.finish_verified(of_another, &signer), Err(KmodError::Cms(CmsError::Invalid)));
 }
 
 #[test]

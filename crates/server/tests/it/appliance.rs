@@ -159,6 +159,46 @@ async fn only_the_key_in_its_own_header_opens_and_reading_needs_none() {
     house.close().await;
 }
 
+#[tokio::test]
+async fn the_description_lists_what_is_answered_with_which_methods_and_to_whom() {
+    let house = House::open().await;
+    let description = house.show("/openapi.json").await.expect(200);
+    let paths = description["paths"].as_object().unwrap();
+    let ours = paths.iter().filter_map(|(path, item)| Some((path, item.as_object()?)));
+    let ours: Vec<_> =
+        ours.filter(|(_, item)| item.values().any(|one| one["tags"] == json!(["appliance"]))).collect();
+    assert_eq!(ours.len(), 31);
+    for (path, item) in ours {
+        let methods: Vec<&String> = item.keys().collect();
+        let [method] = methods.as_slice() else { panic!("{path}: {methods:?}") };
+        let allowed = if method.as_str() == "get" { "GET,HEAD" } else { "POST" };
+        let real = path.replace("{id}", "x").replace("{ids}", "x");
+        let refused = house.ask_as_nobody("PATCH", &real).send().await;
+        assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, allowed), "{path}");
+
+        let operation = &item[*method];
+        assert!(
+            operation["responses"]["default"]["content"]["application/problem+json"].is_object(),
+            "{path}"
+        );
+        if method.as_str() == "get" {
+            assert_eq!(operation["security"], json!([{}]), "{path}: anybody");
+        } else {
+            assert_eq!(operation["security"], json!([{"key": []}]), "{path}");
+            assert!(operation["requestBody"]["content"]["application/json"].is_object(), "{path}");
+            house.ask_as_nobody("POST", &real).json(json!({})).send().await.expect(401);
+        }
+    }
+    let scheme = json!({"type": "apiKey", "in": "header", "name": "X-API-Key"});
+    assert_eq!(description["components"]["securitySchemes"]["key"], scheme);
+    house.close().await;
+
+    let house = House::with("[appliance]\nenabled = false").await;
+    let description = house.show("/openapi.json").await.expect(200);
+    assert!(description["paths"]["/kmod/sign"].is_null());
+    house.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_that_make_one_certificate_exactly_one_succeeds() {
     for house in House::on_both("").await {

@@ -19,6 +19,7 @@ use crate::app::App;
 pub mod authenticator;
 mod bootstrap;
 mod certificates;
+mod description;
 mod error;
 mod modules;
 mod openpgp;
@@ -31,7 +32,7 @@ mod wire;
 
 /// The surface's routes. The ones that make keys have time: an RSA-4096 key takes a second.
 pub fn routes() -> OpenApiRouter<App> {
-    let mut routes = OpenApiRouter::default();
+    let mut routes = OpenApiRouter::with_openapi(description::description());
     for (path, methods) in table() {
         // A slash at the end is answered with the path that has none, as the clients' libraries know it.
         routes = routes.route(path, methods).route(&format!("{path}/"), axum::routing::any(without_slash));

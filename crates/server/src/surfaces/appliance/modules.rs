@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::certificates::id;
 use super::error::Refusal;
-use super::posted::{Posted, answering, base64, document, json};
+use super::posted::{PostedPayload, answering, base64, document, json};
 use super::wire;
 use crate::app::App;
 
@@ -18,7 +18,7 @@ pub async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Resp
 }
 
 /// Signs a kernel module.
-pub async fn sign(State(app): State<App>, posted: Posted) -> Result<Response, Refusal> {
+pub async fn sign(State(app): State<App>, PostedPayload(posted): PostedPayload) -> Result<Response, Refusal> {
     let read = |body: &[u8]| {
         let wanted: wire::Sign<'_> = document(body)?;
         Ok((id(&wanted.key_id)?, base64("payload", wanted.payload.as_str())?))

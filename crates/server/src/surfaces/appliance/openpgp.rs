@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::error::Refusal;
-use super::posted::{Posted, answering, base64, document, json, making};
+use super::posted::{Posted, PostedPayload, answering, base64, document, json, making};
 use super::wire;
 use crate::app::App;
 
@@ -51,7 +51,7 @@ pub(super) fn new_key(wanted: &wire::OpenPgpKey<'_>) -> Result<NewOpenPgpKey, Re
 }
 
 /// Signs a document.
-pub async fn sign(State(app): State<App>, posted: Posted) -> Result<Response, Refusal> {
+pub async fn sign(State(app): State<App>, PostedPayload(posted): PostedPayload) -> Result<Response, Refusal> {
     let read = |body: &[u8]| {
         let wanted: wire::Sign<'_> = document(body)?;
         let id = hex_id(wanted.key_id.as_str())?.to_owned();

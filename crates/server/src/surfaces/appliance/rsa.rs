@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::error::Refusal;
 use super::openpgp::hex_id;
-use super::posted::{Posted, answering, base64, document, json, making};
+use super::posted::{Posted, PostedPayload, answering, base64, document, json, making};
 use super::wire;
 use crate::app::App;
 
@@ -30,7 +30,7 @@ pub async fn create(State(app): State<App>, posted: Posted) -> Result<Response, 
 }
 
 /// Signs an EEPROM image.
-pub async fn sign(State(app): State<App>, posted: Posted) -> Result<Response, Refusal> {
+pub async fn sign(State(app): State<App>, PostedPayload(posted): PostedPayload) -> Result<Response, Refusal> {
     let read = |body: &[u8]| {
         let wanted: wire::Sign<'_> = document(body)?;
         let id = hex_id(wanted.key_id.as_str())?.to_owned();

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::certificates::id;
 use super::error::Refusal;
-use super::posted::{Posted, answering, base64, document, json, making};
+use super::posted::{Posted, PostedPayload, answering, base64, document, json, making};
 use super::wire::{self, Ids};
 use crate::app::App;
 
@@ -122,7 +122,10 @@ async fn show(
 }
 
 /// Signs a program.
-pub async fn sign_program(State(app): State<App>, posted: Posted) -> Result<Response, Refusal> {
+pub async fn sign_program(
+    State(app): State<App>,
+    PostedPayload(posted): PostedPayload,
+) -> Result<Response, Refusal> {
     let read = |body: &[u8]| {
         let wanted: wire::Sign<'_> = document(body)?;
         Ok((id(&wanted.key_id)?, base64("payload", wanted.payload.as_str())?))

@@ -8,12 +8,12 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::error::Refusal;
-use super::posted::{PostedSecret, base64_digits, document, json, making};
+use super::posted::{Posted, base64_digits, document, json, making};
 use super::wire::{Export, Import, Text};
 use crate::app::App;
 
 /// Gives out everything, encrypted. Old scripts choose the passphrase: it may be short.
-pub async fn export(State(app): State<App>, PostedSecret(posted): PostedSecret) -> Result<Response, Refusal> {
+pub async fn export(State(app): State<App>, posted: Posted) -> Result<Response, Refusal> {
     let read = |body: &[u8]| passphrase(document::<Export<'_>>(body)?.key);
     let (caller, passphrase) = posted.read(read).await?;
     let ctx = app.ctx.clone();
@@ -22,7 +22,7 @@ pub async fn export(State(app): State<App>, PostedSecret(posted): PostedSecret) 
 }
 
 /// Takes in everything of an archive, or nothing.
-pub async fn import(State(app): State<App>, PostedSecret(posted): PostedSecret) -> Result<Response, Refusal> {
+pub async fn import(State(app): State<App>, posted: Posted) -> Result<Response, Refusal> {
     let (caller, (passphrase, archive), place) = posted.read_large(read_import).await?;
     let ctx = app.ctx.clone();
     let work = async move {
