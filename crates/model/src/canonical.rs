@@ -1,11 +1,17 @@
 //! Canonical JSON: one byte string for one value, so that it can be signed.
 //!
 //! [`rfc8785`] is the dialect of the signing log, the policy hash and our own documents, [`python()`] that of
-//! attestations and key bundles.
+//! attestations and key bundles, [`content_signature()`] that of collections and of their records as they are
+//! stored, [`python_compact`] that of collections that were signed in 2016.
 
+mod ascii;
+mod content_signature;
 mod python;
 
-pub use python::{NotAnInteger, python};
+pub use content_signature::{
+    NoCanonicalForm, content_signature, write_content_signature, write_content_signature_members,
+};
+pub use python::{NotAnInteger, python, python_compact};
 use serde_json::{Number, Value};
 
 /// `value` by the JSON Canonicalization Scheme (RFC 8785): no white space, members sorted by the UTF-16

@@ -21,6 +21,7 @@ pub mod clock;
 pub mod digest;
 pub mod entry;
 pub mod format;
+pub mod hawk;
 pub mod key;
 pub mod name;
 pub mod pem;

@@ -16,7 +16,9 @@ pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Strict>(text).map(|strict| strict.0)
 }
 
-struct Strict(Value);
+/// A value inside a document that is read otherwise: with serde it refuses what [`parse`] refuses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strict(pub Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -63,7 +63,7 @@ impl Surface {
     /// Whether policy judges the person who asks. Elsewhere the surface has permissions of its own, and
     /// policy judges the principal `surface:NAME` in the person's place.
     pub fn judges_people(self) -> bool {
-        matches!(self, Self::Native | Self::Appliance)
+        matches!(self, Self::Native | Self::Appliance | Self::Autograph)
     }
 
     /// Whether keys can belong to it (`key:SURFACE/ID`). Native keys have plain names.

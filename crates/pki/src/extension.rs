@@ -7,8 +7,8 @@ use std::str::FromStr;
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5280::{
     ID_CE_AUTHORITY_KEY_IDENTIFIER, ID_CE_BASIC_CONSTRAINTS, ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE,
-    ID_CE_SUBJECT_ALT_NAME, ID_CE_SUBJECT_KEY_IDENTIFIER, ID_KP_CLIENT_AUTH, ID_KP_CODE_SIGNING,
-    ID_KP_EMAIL_PROTECTION, ID_KP_SERVER_AUTH,
+    ID_CE_NAME_CONSTRAINTS, ID_CE_SUBJECT_ALT_NAME, ID_CE_SUBJECT_KEY_IDENTIFIER, ID_KP_CLIENT_AUTH,
+    ID_KP_CODE_SIGNING, ID_KP_EMAIL_PROTECTION, ID_KP_SERVER_AUTH,
 };
 
 use crate::asn1::{self, BIT_STRING, INTEGER, NotDer, OCTET_STRING, Reader};
@@ -231,6 +231,8 @@ pub(crate) struct Extensions {
     pub(crate) alt_names: Vec<AltName>,
     /// A name in SubjectAltName of a kind that [`AltName`] does not have.
     pub(crate) other_names: bool,
+    /// The value of NameConstraints, which [`crate::chain`] reads.
+    pub(crate) name_constraints: Option<Vec<u8>>,
     /// A critical extension that is not read here.
     pub(crate) unknown_critical: bool,
 }
@@ -289,6 +291,9 @@ impl Extensions {
                         None => self.other_names = true,
                     }
                 }
+            }
+            ID_CE_NAME_CONSTRAINTS => {
+                self.name_constraints = Some(value.expect(asn1::SEQUENCE)?.content.to_vec())
             }
             ID_CE_AUTHORITY_KEY_IDENTIFIER => return Ok(()),
             _ => {

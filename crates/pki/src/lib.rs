@@ -2,6 +2,7 @@
 //! random bytes are arguments.
 //!
 //! - [`subject`], [`x509`], [`csr`], [`ca`]: names, self-signed certificates, requests, a small authority.
+//! - [`chain`]: a leaf with all authorities up to a root.
 //! - [`cms`]: detached signatures, and the SignedData that the boot formats wrap.
 //! - [`esl`], [`efi_var`], [`list_name`]: UEFI signature lists and the signed updates of PK, KEK, db and dbx.
 //! - [`authenticode`]: PE images, that is EFI programs and kernels.
@@ -40,6 +41,7 @@ mod algorithm;
 mod asn1;
 pub mod authenticode;
 pub mod ca;
+pub mod chain;
 pub mod cms;
 pub mod csr;
 pub mod efi_var;

@@ -5,6 +5,7 @@
 //! - [`tag`]: who signed a tag file, by a key at hand.
 //! - [`authority`]: what an authority's signature is worth, by its keys over time and what is revoked.
 //! - [`bundle`]: all authorities with their keys, under the signature of a root key.
+//! - [`collection`]: a copy of a signed collection, by a pinned root or by a key at hand.
 //! - [`format`](mod@format): OpenPGP, CMS, certificates, and what boots: PE images, kernel modules, EFI variables,
 //!   Raspberry Pi images.
 //! - [`log`]: an entry of the signing log, and that it is the entry of a signature at hand.
@@ -25,6 +26,7 @@
 
 pub mod authority;
 pub mod bundle;
+pub mod collection;
 pub mod format;
 pub mod log;
 pub mod raw;

@@ -6,6 +6,7 @@
 mod authenticode;
 mod authority;
 mod certificates;
+mod chain;
 mod cms;
 mod eeprom;
 mod efi;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod authorities;
+mod collections;
 mod golden;
 mod hazards;
 mod head;

@@ -4,6 +4,7 @@
 
 mod authority;
 mod bundle;
+mod collection;
 mod format;
 mod log;
 mod raw;

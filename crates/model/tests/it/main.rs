@@ -1,0 +1,5 @@
+//! That the crate agrees with the programs of others.
+
+#![allow(clippy::unwrap_used)]
+
+mod canonical;
