@@ -33,6 +33,8 @@ pub struct Request {
     pub(crate) body: Bytes,
     /// Whether the body comes in pieces, from elsewhere.
     pub(crate) streams: bool,
+    /// Whether the token goes into `X-API-Key`, where the signing appliance looks for it.
+    pub(crate) api_key: bool,
 }
 
 /// What came back, whole.
@@ -252,7 +254,14 @@ fn take_items(document: &mut Value, member: &str) -> Result<Vec<Value>, Failure>
 impl Request {
     /// A request for a path, from the server's root.
     pub fn new(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new(), streams: false }
+        Self {
+            method,
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            streams: false,
+            api_key: false,
+        }
     }
 
     /// `GET`.
@@ -269,6 +278,13 @@ impl Request {
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Shows the token as the signing appliance wants it: in `X-API-Key`.
+    #[must_use]
+    pub fn with_api_key(mut self) -> Self {
+        self.api_key = true;
         self
     }
 

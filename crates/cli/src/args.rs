@@ -3,11 +3,13 @@
 mod authority;
 mod cert;
 mod format;
+mod secureboot;
 mod tag;
 
 pub use authority::{AuthorityCommand, Bundle, CreateAuthority, RevokeKey, RotateKey};
 pub use cert::{Authority, CertCommand, Issue, MakeCsr, MakeOpenPgp, SelfSign};
 pub use format::{FormatArg, FormatOptions};
+pub use secureboot::{KeyArg, Rotate, SecureBootCommand};
 pub use tag::{Check, Get, ListTags, Push, SeenLog, TagCommand, Voice, Words};
 
 use std::path::PathBuf;
@@ -92,6 +94,9 @@ pub enum Command {
     /// Make and show certificates: self-signed ones, requests, those of a small authority, OpenPGP ones.
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Replace the keys that machines start by: PK, KEK and db.
+    #[command(subcommand, name = "secureboot")]
+    SecureBoot(SecureBootCommand),
     /// Texts that authorities vouch for: sign and read them with local keys, or keep them on a server.
     #[command(subcommand)]
     Tag(TagCommand),

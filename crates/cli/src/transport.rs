@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
-use http::{HeaderValue, Uri, header};
+use http::{HeaderName, HeaderValue, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -30,6 +30,8 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// What carries the requests.
 pub enum Transport {
     /// HTTP to a server somewhere.
@@ -47,6 +49,8 @@ pub struct Remote {
     /// `https://host[:port][/prefix]`, without a slash at the end.
     base: String,
     authorization: Option<HeaderValue>,
+    /// The same token, for the surface that wants it in `X-API-Key`.
+    api_key: Option<HeaderValue>,
 }
 
 impl Transport {
@@ -77,8 +81,9 @@ impl Transport {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().or_unknown("cannot set up TLS")?;
-        let authorization = token.map(bearer).transpose()?;
-        Ok(Self::Remote(Remote { client, base, authorization }))
+        let authorization = token.map(|token| secret_header("Bearer ", token)).transpose()?;
+        let api_key = token.map(|token| secret_header("", token)).transpose()?;
+        Ok(Self::Remote(Remote { client, base, authorization, api_key }))
     }
 
     /// To the server that runs on the data directory `data`; `None` if none does.
@@ -172,8 +177,13 @@ impl Transport {
         }
         match self {
             Self::Remote(remote) => {
-                if let Some(authorization) = &remote.authorization {
-                    builder = builder.header(header::AUTHORIZATION, authorization);
+                let (name, token) = if request.api_key {
+                    (API_KEY, &remote.api_key)
+                } else {
+                    (header::AUTHORIZATION, &remote.authorization)
+                };
+                if let Some(token) = token {
+                    builder = builder.header(name, token);
                 }
             }
             Self::Socket(_) | Self::InProcess(_) => builder = builder.header(header::HOST, "localhost"),
@@ -295,8 +305,8 @@ pub fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
-fn bearer(token: &Zeroizing<String>) -> Result<HeaderValue, Failure> {
-    let text = Zeroizing::new(format!("Bearer {}", token.as_str()));
+fn secret_header(before: &str, token: &Zeroizing<String>) -> Result<HeaderValue, Failure> {
+    let text = Zeroizing::new(format!("{before}{}", token.as_str()));
     let mut value = HeaderValue::from_str(&text).map_err(|_| {
         Failure::unknown("the token has characters that no token has").hint("it begins with `cst_`")
     })?;

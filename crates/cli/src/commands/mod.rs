@@ -11,6 +11,7 @@ pub mod manual;
 pub mod policy;
 pub mod principal;
 pub mod seal;
+pub mod secureboot;
 pub mod serve;
 pub mod sign;
 pub mod tag;
@@ -36,6 +37,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Outcome, Failure
         Command::Sign(options) => sign::run(context, &options).await,
         Command::Verify(options) => verify::run(context, &options).await,
         Command::Cert(command) => cert::run(context, command).await,
+        Command::SecureBoot(command) => secureboot::run(context, command).await,
         Command::Tag(command) => tag::run(context, command).await,
         Command::Authority(command) => authority::run(context, command).await,
         Command::Log(command) => log::run(context, command).await,

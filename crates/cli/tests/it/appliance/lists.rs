@@ -20,7 +20,7 @@ pub const KEYS: &str = r#"
 "#;
 
 /// Splits `NAME.auth` by the lengths in it and puts together the bytes that firmware checks; `verify NAME SIGNER`.
-const VERIFY: &str = r#"
+pub const VERIFY: &str = r#"
     utf16() { printf '%s' "$1" | sed 's/./&\x00/g'; }
     split() { # FILE VARIABLE GUID ATTRIBUTES(hex, little-endian)
       length=$(u32 "$1.auth" 16)

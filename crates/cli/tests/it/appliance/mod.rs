@@ -9,6 +9,7 @@ mod modules;
 mod openpgp;
 mod programs;
 mod replay;
+mod rotation;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,9 @@ impl Build {
             .env("PATH", path)
             .env("SIGN_API", &self.api)
             .env("SIGN_API_KEY", &self.key)
+            .env("COUNTERSIGN", PROGRAM)
+            .env("COUNTERSIGN_SERVER", &self.api)
+            .env("COUNTERSIGN_TOKEN", &self.key)
             .env("GNUPGHOME", self.directory.path())
             .env("LC_ALL", "C")
             .output()
@@ -99,7 +103,8 @@ impl Build {
 /// What the build classes do, in a few functions:
 /// `ask PATH` is their `curl` with the request on standard input; `show PATH` its GET; `status` prints what became of a request;
 /// `sign PATH KEY FILE FIELD` posts a file and decodes a field of the answer;
-/// `cert ID` makes a certificate, `ID.pem`; `not` wants a command to fail, where `!` would be passed over.
+/// `cert ID` makes a certificate, `ID.pem`; `not` wants a command to fail, where `!` would be passed over;
+/// `countersign` is the program, speaking to the server.
 const FUNCTIONS: &str = r#"
 ask() { curl --retry 5 --fail --silent --show-error "$SIGN_API$1" -X POST -H 'Content-Type: application/json' \
   -H "X-API-Key: $SIGN_API_KEY" -d @-; }
@@ -111,6 +116,7 @@ sign() { { printf '{"key_id": "%s", "payload": "' "$2"; base64 -w 0 "$3"; printf
   jq -r ".$4" < answer.json | base64 -d; }
 cert() { printf '{"cert_id": "%s", "subject": "/O=Example/CN=balenaOS %s", "key_length": %s}' "$1" "$1" "${2:-2048}" \
   | ask /cert | jq -j .cert > "$1.pem"; }
+countersign() { "$COUNTERSIGN" "$@"; }
 not() { if "$@"; then echo "should fail: $*" >&2; return 1; fi; }
 u32() { od -An -tu4 -j "$2" -N 4 "$1" | tr -d ' '; }
 "#;

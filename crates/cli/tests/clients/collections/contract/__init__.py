@@ -1,0 +1,1 @@
+"""The contract of signed collections as numbered checks: see `__main__`."""
