@@ -33,6 +33,9 @@
 mod appliance;
 mod authorities;
 mod authority_bundle;
+mod autograph;
+mod collections;
+mod content_chains;
 mod data_keys;
 mod engine;
 mod error;
@@ -58,6 +61,12 @@ pub use appliance::{
 };
 pub use authorities::{AuthorityKeyRecord, AuthorityRecord, AuthorityRevocation, KeyEnd};
 pub use authority_bundle::BundleRecord;
+pub use autograph::HawkRequest;
+pub use collections::{
+    ChangesChunk, CollectionStates, CollectionsTx, Difference, ObjectDifference, ObjectRow, Page, PageOrder,
+    PageQuery, RecordsChunk, Writes,
+};
+pub use content_chains::{AuthorityRole, ContentAuthority, ContentChain};
 pub use data_keys::DataKey;
 pub use engine::Kind as EngineKind;
 pub use error::StoreError;

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A row has a member for each column; bytes are base64. The last line counts the rows, so that a file
-//! which was cut off is recognised. Left out are answers kept for idempotency keys, leases, and the
-//! numbers of tasks.
+//! which was cut off is recognised. Left out are answers kept for idempotency keys, leases, the
+//! numbers of tasks, and which Hawk requests were answered: a database answers none that is older than itself.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use countersign_model::strict_json;
@@ -68,6 +68,8 @@ impl Store {
             // A reader may take its time.
             tx.execute("set local statement_timeout = 0", &[]).await?;
         }
+        // What the transaction sees is what there is at its first read: that is now.
+        tx.query("select 1 from generation", &[]).await?;
         let (sender, lines) = mpsc::channel(64);
         tokio::spawn(async move {
             if let Err(error) = send_all(tx, &sender).await {
@@ -622,6 +624,61 @@ static TABLES: &[Table] = &[
                  values ($1, $2, $3, $4)",
         any: "select 1 from appliance_tree_member limit 1",
     },
+    Table {
+        name: "collection_list",
+        columns: &[("uri", Text), ("last_modified", Int), ("largest", Int)],
+        select: "select * from collection_list order by uri",
+        insert: "insert into collection_list (uri, last_modified, largest) values ($1, $2, $3)",
+        any: "select 1 from collection_list limit 1",
+    },
+    Table {
+        name: "collection_object",
+        // Here `list` is a URI: numbers of lists are a database's own.
+        columns: &[
+            ("list", Text),
+            ("id", Text),
+            ("last_modified", Int),
+            ("deleted", Int),
+            ("data", Text),
+            ("permissions", Text),
+            ("content", Bytes),
+        ],
+        select: "select l.uri as list, o.id, o.last_modified, o.deleted, o.data, o.permissions, o.content
+                 from collection_list l join collection_object o on o.list = l.list order by l.uri, o.id",
+        insert: "insert into collection_object
+                     (list, id, last_modified, deleted, data, permissions, content)
+                 values ((select list from collection_list where uri = $1), $2, $3, $4, $5, $6, $7)",
+        any: "select 1 from collection_object limit 1",
+    },
+    Table {
+        name: "collection_member",
+        columns: &[("principal", Text), ("group_uri", Text)],
+        select: "select * from collection_member order by principal, group_uri",
+        insert: "insert into collection_member (principal, group_uri) values ($1, $2)",
+        any: "select 1 from collection_member limit 1",
+    },
+    Table {
+        name: "content_authority",
+        columns: &[("role", Text), ("key", Text), ("certificate", Text), ("not_after", Int)],
+        select: "select * from content_authority order by role",
+        insert: "insert into content_authority (role, key, certificate, not_after) values ($1, $2, $3, $4)",
+        any: "select 1 from content_authority limit 1",
+    },
+    Table {
+        name: "content_chain",
+        columns: &[
+            ("sha256", Text),
+            ("key", Text),
+            ("pem", Text),
+            ("not_after", Int),
+            ("made", Int),
+            ("current", Int),
+        ],
+        select: "select * from content_chain order by sha256",
+        insert: "insert into content_chain (sha256, key, pem, not_after, made, current)
+                 values ($1, $2, $3, $4, $5, $6)",
+        any: "select 1 from content_chain limit 1",
+    },
 ];
 
 #[cfg(test)]
@@ -641,6 +698,9 @@ mod tests {
         "idempotency.*",
         "tag_request.claimed_until",
         "publication_lease.*",
+        "collection_list.list",
+        "hawk_nonce.*",
+        "hawk_horizon.*",
     ];
 
     #[tokio::test]

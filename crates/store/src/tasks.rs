@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::engine::{Kind, Row, Value, unreadable};
+use crate::engine::{Kind, Row, Transaction, Value, unreadable};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -95,21 +95,7 @@ impl Store {
     /// Those of any write.
     pub async fn enqueue(&self, task: &NewTask, now: Timestamp) -> Result<Option<i64>, StoreError> {
         let mut tx = self.write().await?;
-        let sql = "insert into task
-                       (queue, dedupe, payload, state, run_at, attempts, max_attempts, fence, created)
-                   values ($1, $2, $3, 'waiting', $4, 0, $5, 0, $6)
-                   on conflict (queue, dedupe) where state = 'waiting' do nothing
-                   returning id";
-        let values = [
-            (&task.queue).into(),
-            task.key.as_deref().into(),
-            (&task.payload).into(),
-            task.run_at.into(),
-            i64::from(task.max_attempts.max(1)).into(),
-            now.into(),
-        ];
-        let rows = tx.query(sql, &values).await?;
-        let id = rows.first().map(|row| row.int("id")).transpose()?;
+        let id = enqueue(tx.as_mut(), task, now).await?;
         tx.commit().await?;
         Ok(id)
     }
@@ -234,6 +220,18 @@ impl Store {
         Ok(removed > 0)
     }
 
+    /// Removes the dead tasks of `queue` that were to be tried before `before`, and says how many.
+    ///
+    /// # Errors
+    /// Those of any write.
+    pub async fn forget_dead(&self, queue: &str, before: Timestamp) -> Result<u64, StoreError> {
+        let mut tx = self.write().await?;
+        let sql = "delete from task where queue = $1 and state = 'dead' and run_at < $2";
+        let removed = tx.execute(sql, &[queue.into(), before.into()]).await?;
+        tx.commit().await?;
+        Ok(removed)
+    }
+
     async fn settle(&self, id: i64, sql: &'static str, values: &[Value]) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         if tx.execute(sql, values).await? != 1 {
@@ -275,6 +273,37 @@ where id in (select id from task
              where queue = $1 and state = 'waiting' and attempts >= max_attempts
                and locked_until <= $2
              for update skip locked)";
+
+/// Adds a task in a transaction; `None` if one with the same key waits already.
+pub(crate) async fn enqueue(
+    tx: &mut dyn Transaction,
+    task: &NewTask,
+    now: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    let sql = "insert into task
+                   (queue, dedupe, payload, state, run_at, attempts, max_attempts, fence, created)
+               values ($1, $2, $3, 'waiting', $4, 0, $5, 0, $6)
+               on conflict (queue, dedupe) where state = 'waiting' do nothing
+               returning id";
+    let values = [
+        (&task.queue).into(),
+        task.key.as_deref().into(),
+        (&task.payload).into(),
+        task.run_at.into(),
+        i64::from(task.max_attempts.max(1)).into(),
+        now.into(),
+    ];
+    let rows = tx.query(sql, &values).await?;
+    rows.first().map(|row| row.int("id")).transpose()
+}
+
+/// How many tasks of a queue wait or run, at most `most`.
+pub(crate) async fn waiting(tx: &mut dyn Transaction, queue: &str, most: u32) -> Result<u64, StoreError> {
+    let sql = "select count(*) as n
+               from (select 1 from task where queue = $1 and state = 'waiting' limit $2) as some";
+    let rows = tx.query(sql, &[queue.into(), i64::from(most).into()]).await?;
+    rows.first().ok_or_else(|| unreadable("n"))?.unsigned("n")
+}
 
 fn lease_end(now: Timestamp, lease: Duration) -> Value {
     // Beyond the last time that there is, for ever.

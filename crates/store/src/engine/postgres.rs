@@ -32,6 +32,8 @@ impl PostgresEngine {
                 ("statement_timeout", "30s"),
                 ("idle_in_transaction_session_timeout", "60s"),
                 ("default_transaction_isolation", "read committed"),
+                // Compiling takes longer than any of our statements gains by it.
+                ("jit", "off"),
             ])
             .disable_statement_logging();
         let pool = PgPoolOptions::new()

@@ -19,6 +19,13 @@ use crate::error::{Failure, StoreError};
 /// How long to wait for a connection or for another process to finish writing.
 const WAIT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
+/// How many KiB of the file a connection keeps in memory: the writer, which looks at the largest lists, and
+/// each reader.
+const WRITER_CACHE: &str = "-32768";
+const READER_CACHE: &str = "-8192";
+/// After how many pages of 4 KiB the write-ahead log is copied to the file: a page that was written often is
+/// copied once.
+const CHECKPOINT_AFTER: &str = "4000";
 
 pub(crate) struct SqliteEngine {
     // A second writing connection is what makes "database is locked".
@@ -41,10 +48,12 @@ impl SqliteEngine {
             .disable_statement_logging();
 
         let pool = SqlitePoolOptions::new().acquire_timeout(WAIT).test_before_acquire(false);
-        let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
+        let writer_options =
+            options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", CHECKPOINT_AFTER);
+        let writer = pool.clone().max_connections(1).connect_with(writer_options).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
 
-        let options = options.pragma("query_only", "1");
+        let options = options.pragma("cache_size", READER_CACHE).pragma("query_only", "1");
         let readers = pool.max_connections(READERS).connect_with(options).await?;
         Ok(Self { writer, readers })
     }

@@ -4,6 +4,11 @@
 
 mod appliance;
 mod authorities;
+mod autograph;
+mod collections;
+mod collections_bulk;
+mod collections_speed;
+mod content_chains;
 mod data_keys;
 mod files;
 mod heads;

@@ -1,0 +1,263 @@
+//! Writing: what a group of requests changed, in a few statements.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+
+use super::CollectionsTx;
+use super::list::{ListRow, range_under};
+use super::object::ObjectRow;
+use super::sql::{Sql, items, over_items, pairs};
+use crate::engine::Value;
+use crate::error::StoreError;
+
+/// Changes that are written together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writes {
+    /// Objects and tombstones as they are from now on. Of two with one key the last one counts. Their lists are
+    /// made where there are none, and get their timestamps where these are higher.
+    pub objects: Vec<ObjectRow>,
+    /// Lists and timestamps that they have at least, whatever is in them.
+    pub timestamps: Vec<(String, i64)>,
+    /// List and id of objects that go and leave nothing; this comes before `objects`.
+    pub erased: Vec<(String, String)>,
+    /// URIs of groups and all their members from now on: none for a group that goes.
+    pub members: Vec<(String, Vec<String>)>,
+}
+
+const PUT_LISTS: Sql = over_items!(
+    "insert into collection_list (uri, last_modified, largest)
+     select item.value ->> 0, cast(item.value ->> 1 as bigint), cast(item.value ->> 2 as bigint) from",
+    "where true
+     on conflict (uri) do update set
+         last_modified = case when excluded.last_modified > collection_list.last_modified
+             then excluded.last_modified else collection_list.last_modified end,
+         largest = case when excluded.largest > collection_list.largest
+             then excluded.largest else collection_list.largest end
+     returning list, uri, largest"
+);
+
+const PUT_OBJECTS: Sql = Sql {
+    sqlite: "insert into collection_object (list, id, last_modified, deleted, data, permissions, content)
+             select item.value ->> 0, item.value ->> 1, item.value ->> 2, item.value ->> 3, item.value ->> 4,
+                 item.value ->> 5, unhex(item.value ->> 6)
+             from json_each($1) as item where true
+             on conflict (list, id) do update set
+                 last_modified = excluded.last_modified, deleted = excluded.deleted, data = excluded.data,
+                 permissions = excluded.permissions, content = excluded.content",
+    postgres: "insert into collection_object (list, id, last_modified, deleted, data, permissions, content)
+               select cast(item.value ->> 0 as bigint), item.value ->> 1, cast(item.value ->> 2 as bigint),
+                   cast(item.value ->> 3 as bigint), item.value ->> 4, item.value ->> 5,
+                   decode(item.value ->> 6, 'hex')
+               from json_array_elements($1::json) as item(value)
+               on conflict (list, id) do update set
+                   last_modified = excluded.last_modified, deleted = excluded.deleted, data = excluded.data,
+                   permissions = excluded.permissions, content = excluded.content",
+};
+
+const ERASE: Sql = over_items!(
+    "delete from collection_object where (list, id) in
+         (select l.list, item.value ->> 1 from",
+    "cross join collection_list l where l.uri = item.value ->> 0)"
+);
+
+const DROP_MEMBERS: Sql =
+    over_items!("delete from collection_member where group_uri in (select item.value ->> 0 from", ")");
+
+const PUT_MEMBERS: Sql = over_items!(
+    "insert into collection_member (group_uri, principal) select item.value ->> 0, item.value ->> 1 from",
+    "where true on conflict do nothing"
+);
+
+impl CollectionsTx {
+    /// Writes changes.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if an object would have the timestamp of another one in its list,
+    /// [`StoreError::Unstorable`] for a text with a NUL character, and those of any write. After an error the
+    /// transaction is of no more use.
+    pub async fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
+        self.erase(&writes.erased).await?;
+        let lists = self.put_lists(writes).await?;
+        self.put_objects(&lists, &writes.objects).await?;
+        self.put_members(&writes.members).await
+    }
+
+    /// Erases all objects in the lists below an object, and their members where they are groups. The lists'
+    /// timestamps stay, so that what is made there again is newer than what was there.
+    ///
+    /// # Errors
+    /// Those of any write.
+    pub async fn remove_under(&mut self, uri: &str) -> Result<(), StoreError> {
+        let (from, to) = range_under(uri);
+        let range = [(&from).into(), (&to).into()];
+        let sql = "delete from collection_object where list in
+                       (select list from collection_list where uri >= $1 and uri < $2)";
+        self.tx.execute(sql, &range).await?;
+        let sql = "delete from collection_member where group_uri >= $1 and group_uri < $2";
+        self.tx.execute(sql, &range).await?;
+        Ok(())
+    }
+
+    async fn erase(&mut self, keys: &[(String, String)]) -> Result<(), StoreError> {
+        for some in keys.chunks(ITEMS_AT_ONCE) {
+            let values = [pairs(some.iter().map(|(list, id)| (list.as_str(), id.as_str())))];
+            self.tx.execute(ERASE.of(self.kind), &values).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the lists that are written to, or brings them up to date, and gives their numbers.
+    async fn put_lists(&mut self, writes: &Writes) -> Result<BTreeMap<String, i64>, StoreError> {
+        let mut changed: BTreeMap<&str, (i64, usize)> = BTreeMap::new();
+        for (list, last_modified) in &writes.timestamps {
+            let entry = changed.entry(list).or_insert((*last_modified, 0));
+            entry.0 = entry.0.max(*last_modified);
+        }
+        for object in &writes.objects {
+            let entry = changed.entry(&object.list).or_insert((object.last_modified, 0));
+            *entry = (entry.0.max(object.last_modified), entry.1.max(object.data.len()));
+        }
+        let mut numbers = BTreeMap::new();
+        if changed.is_empty() {
+            return Ok(numbers);
+        }
+        let mut items = Items::default();
+        for (uri, (last_modified, largest)) in changed {
+            items.open();
+            items.text(uri)?;
+            items.number(last_modified);
+            items.number(i64::try_from(largest).unwrap_or(i64::MAX));
+            items.close();
+        }
+        for row in self.tx.query(PUT_LISTS.of(self.kind), &[items.take()]).await? {
+            let (uri, list, largest) = (row.text("uri")?, row.int("list")?, row.int("largest")?);
+            self.lists.insert(uri.clone(), Some(ListRow { list, largest }));
+            numbers.insert(uri, list);
+        }
+        Ok(numbers)
+    }
+
+    async fn put_objects(
+        &mut self,
+        lists: &BTreeMap<String, i64>,
+        objects: &[ObjectRow],
+    ) -> Result<(), StoreError> {
+        let sql = PUT_OBJECTS.of(self.kind);
+        let mut items = Items::default();
+        for object in last_of_each(objects) {
+            let list = lists.get(&object.list).copied();
+            let list = list.ok_or_else(|| StoreError::corrupt("a list is not there after it was written"))?;
+            items.open();
+            items.number(list);
+            items.text(&object.id)?;
+            items.number(object.last_modified);
+            items.number(object.deleted.into());
+            items.text(&object.data)?;
+            match &object.permissions {
+                Some(permissions) => items.text(permissions)?,
+                None => items.null(),
+            }
+            match &object.content {
+                Some(content) => items.hex(content),
+                None => items.null(),
+            }
+            items.close();
+            if items.is_full() {
+                self.put_items(sql, items.take()).await?;
+            }
+        }
+        if !items.is_empty() {
+            self.put_items(sql, items.take()).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_items(&mut self, sql: &'static str, items: Value) -> Result<(), StoreError> {
+        let put = self.tx.execute(sql, &[items]).await;
+        put.map(drop).map_err(|failure| failure.or_conflict(|| "a timestamp in a list".into()))
+    }
+
+    async fn put_members(&mut self, groups: &[(String, Vec<String>)]) -> Result<(), StoreError> {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let uris = groups.iter().map(|(uri, _)| uri.as_str());
+        self.tx.execute(DROP_MEMBERS.of(self.kind), &[items(uris)]).await?;
+        let members =
+            groups.iter().flat_map(|(uri, members)| members.iter().map(|m| (uri.as_str(), m.as_str())));
+        self.tx.execute(PUT_MEMBERS.of(self.kind), &[pairs(members)]).await?;
+        Ok(())
+    }
+}
+
+/// Items that go in one statement.
+const ITEMS_AT_ONCE: usize = 10_000;
+/// Bytes after which a statement's argument is full.
+const FULL: usize = 4 << 20;
+
+/// The objects without those that a later one replaces.
+fn last_of_each(objects: &[ObjectRow]) -> impl Iterator<Item = &ObjectRow> {
+    let mut seen = HashSet::with_capacity(objects.len());
+    let mut last: Vec<_> =
+        objects.iter().rev().filter(|object| seen.insert((&object.list, &object.id))).collect();
+    last.reverse();
+    last.into_iter()
+}
+
+/// The argument of a statement over items, as it is written.
+#[derive(Default)]
+struct Items(String);
+
+impl Items {
+    fn open(&mut self) {
+        self.0.push_str(if self.0.is_empty() { "[[" } else { ",[" });
+    }
+
+    fn close(&mut self) {
+        // In place of the comma after the last member.
+        self.0.pop();
+        self.0.push(']');
+    }
+
+    fn number(&mut self, number: i64) {
+        // Writing to a text cannot fail.
+        let _ = write!(self.0, "{number},");
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), StoreError> {
+        // In JSON it would be an escape, which the engines read differently.
+        if text.contains('\0') {
+            return Err(StoreError::Unstorable { what: "a text with a NUL character" });
+        }
+        self.0.push_str(&serde_json::Value::from(text).to_string());
+        self.0.push(',');
+        Ok(())
+    }
+
+    fn hex(&mut self, bytes: &[u8]) {
+        self.0.push('"');
+        for byte in bytes {
+            let _ = write!(self.0, "{byte:02x}");
+        }
+        self.0.push_str("\",");
+    }
+
+    fn null(&mut self) {
+        self.0.push_str("null,");
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.len() >= FULL
+    }
+
+    /// What was written, and begins again.
+    fn take(&mut self) -> Value {
+        let mut text = std::mem::take(&mut self.0);
+        text.push(']');
+        Value::Text(Some(text))
+    }
+}
