@@ -7,6 +7,7 @@ use countersign_model::token::Token;
 
 use crate::caller::Identity;
 use crate::context::Context;
+use crate::snapshot::TokenSecret;
 
 /// What somebody showed to say who they are.
 #[derive(Clone, Copy)]
@@ -48,15 +49,15 @@ pub fn authenticate(ctx: &Context, presented: Presented<'_>) -> Result<Arc<Ident
     let snapshot = ctx.cache.read();
     let entry = snapshot.tokens.get(token.id());
     // No secret has this hash, as far as anybody knows: the comparison takes the same time and fails.
-    let known = entry.map_or(&NO_SECRET, |entry| &entry.hash);
+    let known = entry.map_or(&NO_SECRET, |entry| match &entry.secret {
+        TokenSecret::Hash(hash) => hash,
+        TokenSecret::Hawk(_) => &NO_SECRET,
+    });
     let same = verify_slices_are_equal(known, &shown).is_ok();
     let entry = entry.filter(|_| same).ok_or(BadCredentials)?;
 
-    let principal = snapshot.principals.get(&entry.identity.principal);
-    let enabled = principal.is_some_and(|principal| !principal.disabled);
-    let in_time = entry.expires.is_none_or(|expires| now < expires);
     let named = name.is_none_or(|name| name == entry.identity.principal.as_str());
-    if !(enabled && in_time && named) {
+    if !(snapshot.counts(entry, now) && named) {
         return Err(BadCredentials);
     }
     entry.touch(now);

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::context::Context;
 use crate::error::Error;
 use crate::snapshot::{Snapshot, TokenEntry};
-use crate::{idempotency, log, publication, startup, tags};
+use crate::{collections, idempotency, log, publication, startup, tags};
 
 /// Starts what runs beside the requests.
 pub(crate) fn start(ctx: &Context) {
@@ -43,6 +43,11 @@ pub(crate) fn start(ctx: &Context) {
         every(2_000, Work::Recorded),
         every(3_600_000, Work::Requests),
         publication::start(ctx),
+        collections::writer::start(ctx),
+        collections::signer::refresh::start(ctx),
+        collections::reading::files::start(ctx),
+        collections::chain::start(ctx),
+        collections::webhook::start(ctx),
     ];
     ctx.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
 }

@@ -58,6 +58,7 @@ pub struct Inner {
     /// What clients of the appliance named.
     pub(crate) appliance: crate::appliance::Memory,
     pub(crate) authorities: crate::tags::authorities::State,
+    pub(crate) collections: crate::collections::State,
     pub(crate) generation: AtomicI64,
     pub(crate) stale: AtomicBool,
     pub(crate) control: Arc<Identity>,
@@ -163,6 +164,11 @@ impl Context {
     /// The database.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What is kept for signed collections.
+    pub fn collections(&self) -> &crate::collections::State {
+        &self.collections
     }
 
     /// Where published files are.

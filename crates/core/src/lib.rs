@@ -11,12 +11,14 @@
 //! log        heads, entries, proofs          idempotency  the first answer again
 //! backup     create, verify, restore         startup    open a data directory
 //! publication  what was published: the log that everybody may read
+//! autograph  requests signed with Hawk
 //! certify    certificates, requests for them, OpenPGP keys
 //! collections  records that are reviewed, signed and published
 //! ```
 
 pub mod appliance;
 pub mod auth;
+pub mod autograph;
 mod background;
 pub mod backup;
 pub mod caller;

@@ -197,8 +197,9 @@ pub struct Order {
 impl Order {
     fn into_job(self, ctx: &Context, caller: &Caller) -> (Permit, SignJob) {
         let Admitted { permit, key, scheme, format } = self.admitted;
-        // Formats are checked by whoever finishes them; RSA by the key host, always.
-        let verify = ctx.limits.verify_raw;
+        // Formats are checked by whoever finishes them; RSA by the key host, always, and content signatures,
+        // which are bare ones in another spelling.
+        let verify = ctx.limits.verify_raw || format == Format::ContentSignature;
         let job = SignJob {
             blob: Arc::clone(&key.blob),
             format,

@@ -54,14 +54,22 @@ pub(crate) struct Principal {
     pub disabled: bool,
 }
 
-/// A token that is not revoked.
+/// A token or a Hawk pair that is not revoked.
 pub(crate) struct TokenEntry {
     pub identity: Arc<Identity>,
-    pub hash: [u8; 32],
+    pub secret: TokenSecret,
     pub expires: Option<Timestamp>,
     /// Unix milliseconds of the last use, and of the last use that the database knows.
     used: AtomicI64,
     stored: AtomicI64,
+}
+
+/// What tells whether somebody has the secret of a credential.
+pub(crate) enum TokenSecret {
+    /// SHA-256 of a token's.
+    Hash([u8; 32]),
+    /// A Hawk pair's, sealed: the key host can check a MAC with it.
+    Hawk(Vec<u8>),
 }
 
 /// The policy in force.
@@ -156,22 +164,30 @@ impl Snapshot {
         Ok(snapshot)
     }
 
+    /// Whether a credential is in force: not expired, and its principal not disabled.
+    pub(crate) fn counts(&self, entry: &TokenEntry, now: Timestamp) -> bool {
+        let principal = self.principals.get(&entry.identity.principal);
+        principal.is_some_and(|principal| !principal.disabled)
+            && entry.expires.is_none_or(|expires| now < expires)
+    }
+
     fn same_key(&self, record: &KeyRecord) -> Option<Arc<Key>> {
         let key = self.keys.get(&record.name.parse().ok()?)?;
         let same = key.id.as_str() == record.id && key.state.stored() == record.state;
         (same && *key.blob == *record.blob).then(|| Arc::clone(key))
     }
 
-    /// `None` for other kinds of credentials, and for a token whose principal is not there.
+    /// `None` for a credential whose principal is not there.
     pub(crate) fn token_entry(&self, record: &TokenRecord) -> Result<Option<Arc<TokenEntry>>, Error> {
-        if record.kind != TokenKind::Token {
-            return Ok(None);
-        }
         let what = || format!("token `{}`", record.id);
         let Some(principal) = self.principals.get(&parsed(&record.principal, what)?) else {
             return Ok(None);
         };
-        let hash = record.hash.as_slice().try_into().map_err(|_| damaged(what()))?;
+        let secret = match (record.kind, &record.sealed) {
+            (TokenKind::Token, _) => record.hash.as_slice().try_into().map(TokenSecret::Hash).ok(),
+            (TokenKind::Hawk, sealed) => sealed.clone().map(TokenSecret::Hawk),
+        };
+        let secret = secret.ok_or_else(|| damaged(what()))?;
         let narrowing = (record.actions.is_some() || record.resources.is_some())
             .then(|| Narrowing { actions: record.actions.clone(), resources: record.resources.clone() });
         let used = record.last_used.map_or(0, Timestamp::as_millisecond);
@@ -183,7 +199,7 @@ impl Snapshot {
                 narrowing,
                 token: Some(token),
             }),
-            hash,
+            secret,
             expires: record.expires,
             used: AtomicI64::new(used),
             stored: AtomicI64::new(used),

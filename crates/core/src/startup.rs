@@ -31,12 +31,13 @@ use zeroize::Zeroizing;
 
 use crate::Secret;
 use crate::caller::{Caller, Identity};
+use crate::collections::outside::HttpClient;
 use crate::context::{Context, Inner, Limits, LogState, Naming, SystemClock};
 use crate::error::Error;
 use crate::home::StoreHome;
 use crate::random::{self, RequestIds};
 use crate::snapshot::{Cache, Snapshot};
-use crate::{background, log, policy, publication};
+use crate::{background, collections, log, policy, publication};
 
 /// What to open, and how.
 #[derive(Debug)]
@@ -59,6 +60,10 @@ pub struct OpenOptions {
     pub workers: usize,
     /// What is limited.
     pub limits: Limits,
+    /// What the configuration says of collections.
+    pub collections: collections::Settings,
+    /// What sends requests to others; `None`: nobody is asked, and nobody told.
+    pub http: Option<Arc<dyn HttpClient>>,
 }
 
 impl OpenOptions {
@@ -74,6 +79,8 @@ impl OpenOptions {
             program: std::env::current_exe().unwrap_or_else(|_| "countersign".into()),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             limits: Limits::default(),
+            collections: collections::Settings::default(),
+            http: None,
         }
     }
 }
@@ -162,6 +169,8 @@ pub struct Prepared {
     files: FilesConfig,
     passphrase: Option<Secret>,
     limits: Limits,
+    collections: collections::Settings,
+    http: Option<Arc<dyn HttpClient>>,
     guardian: Guardian,
     sandbox: Vec<String>,
 }
@@ -197,6 +206,8 @@ pub fn prepare(options: OpenOptions) -> Result<Prepared, StartError> {
         files,
         passphrase: options.passphrase,
         limits: options.limits,
+        collections: options.collections,
+        http: options.http,
         guardian,
         sandbox: vec!["warning: this process is not confined".into()],
     })
@@ -232,7 +243,20 @@ impl Prepared {
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub async fn open(self) -> Result<Context, StartError> {
-        let Self { data, lock, node, database, files, passphrase, limits, guardian, sandbox } = self;
+        let Self {
+            data,
+            lock,
+            node,
+            database,
+            files,
+            passphrase,
+            limits,
+            collections,
+            http,
+            guardian,
+            sandbox,
+        } = self;
+        let collections = collections::State::new(collections, http, Clock::now(&SystemClock))?;
         let files = Files::open(&files)?;
         let store = Store::open(&StoreConfig::new(database)).await?;
         // What this node was doing when it was killed is not being done any more: whoever waits may go on.
@@ -242,7 +266,19 @@ impl Prepared {
         let generation = store.generation().await?;
         let snapshot = Snapshot::load(&store, Clock::now(&SystemClock), None).await?;
         let key_host = KeyHost::connect(guardian, Arc::new(home)).await?;
-        let parts = Parts { data, lock, node, store, files, key_host, generation, snapshot, limits, sandbox };
+        let parts = Parts {
+            data,
+            lock,
+            node,
+            store,
+            files,
+            key_host,
+            generation,
+            snapshot,
+            limits,
+            collections,
+            sandbox,
+        };
         let key_host = parts.key_host.clone();
         match parts.assemble().await {
             Ok(ctx) => Ok(ctx),
@@ -265,6 +301,7 @@ struct Parts {
     generation: i64,
     snapshot: Snapshot,
     limits: Limits,
+    collections: collections::State,
     sandbox: Vec<String>,
 }
 
@@ -284,6 +321,7 @@ impl Parts {
             naming: Naming::default(),
             appliance: crate::appliance::Memory::default(),
             authorities: Default::default(),
+            collections: self.collections,
             generation: AtomicI64::new(self.generation),
             stale: AtomicBool::new(false),
             control: Arc::new(owner()),
@@ -321,6 +359,8 @@ pub(crate) async fn begin_work(ctx: &Context) -> Result<(), StartError> {
         write_durably(&begun, b"", 0o600)?;
     }
     log::record_head(ctx).await?;
+    collections::signer::keys::make_missing(ctx, &ctx.collections.settings.resources).await?;
+    collections::chain::begin(ctx).await;
     ctx.begun.store(true, Ordering::Release);
     Ok(())
 }

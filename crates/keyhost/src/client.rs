@@ -489,6 +489,33 @@ impl KeyHost {
         }
     }
 
+    /// Whether `mac` is the HMAC-SHA-256 of one of `texts` under the secret that [`Self::make_secret`] made for
+    /// the credential `id`. Takes as long for a credential that is not there.
+    ///
+    /// - `sealed`: the sealed secret; `None` if there is no such credential: then the answer is no.
+    /// - `texts`: at most [`wire::MAX_MAC_TEXTS`].
+    ///
+    /// # Errors
+    /// [`HostError::BadBlob`] if the secret was sealed for another credential; [`HostError`].
+    pub async fn check_mac(
+        &self,
+        id: &str,
+        sealed: Option<&[u8]>,
+        texts: Vec<Vec<u8>>,
+        mac: &[u8],
+    ) -> Result<bool, HostError> {
+        let request = Request::CheckMac {
+            id: id.to_owned(),
+            sealed: sealed.map(|sealed| serde_bytes::ByteBuf::from(sealed.to_vec())),
+            texts: texts.into_iter().map(serde_bytes::ByteBuf::from).collect(),
+            mac: mac.to_vec(),
+        };
+        match self.ask(&request).await? {
+            Response::MacChecked(same) => Ok(same),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// All data keys under the passphrase of a backup. Its entry in the log is written before they leave.
     ///
     /// # Errors

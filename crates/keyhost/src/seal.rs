@@ -80,12 +80,19 @@ impl BlobHeader {
         if owner == surface { Ok(()) } else { Err(HostError::OwnedBy(owner)) }
     }
 
-    /// Whether the key may sign `format` when `surface` asks.
+    /// Whether the key may sign `format` when `surface` asks. Autograph's clients sign with native keys.
     ///
     /// # Errors
     /// [`HostError::OwnedBy`] or [`HostError::FormatNotAllowed`].
     pub fn allows(&self, surface: Surface, format: Format) -> Result<(), HostError> {
-        self.belongs_to(surface)?;
+        let of_autograph = [Format::ContentSignature, Format::Raw, Format::Openpgp];
+        match surface {
+            Surface::Autograph if !of_autograph.contains(&format) => {
+                return Err(HostError::FormatNotAllowed(format));
+            }
+            Surface::Autograph => self.belongs_to(Surface::Native)?,
+            surface => self.belongs_to(surface)?,
+        }
         match &self.formats {
             Some(formats) if !formats.contains(&format) => Err(HostError::FormatNotAllowed(format)),
             _ => Ok(()),

@@ -18,10 +18,13 @@ use zeroize::Zeroize;
 use crate::archive::{ArchivedKey, PublicPart};
 
 /// Changes whenever the messages do. Both sides are the same binary, so a mismatch means a half upgrade.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The largest frame: the largest message that Ed25519 may sign (64 MiB), and room for its circumstances.
 pub const MAX_FRAME: usize = (64 << 20) + (4 << 20);
+
+/// The most texts that one MAC is compared with.
+pub const MAX_MAC_TEXTS: usize = 4;
 
 /// Bytes that are wiped when dropped and never shown.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,6 +232,19 @@ pub enum Request {
         /// The credential that it is sealed for.
         id: String,
     },
+    /// Says whether a request was signed with the secret of a Hawk credential. No secret leaves for it.
+    CheckMac {
+        /// The credential.
+        id: String,
+        /// Its secret, sealed; `None`: there is no such credential, and the answer is no, at the same price.
+        sealed: Option<serde_bytes::ByteBuf>,
+        /// What may have been signed: a request by each of the names that the server has. At most
+        /// [`MAX_MAC_TEXTS`].
+        texts: Vec<serde_bytes::ByteBuf>,
+        /// HMAC-SHA-256, as it was sent.
+        #[serde(with = "serde_bytes")]
+        mac: Vec<u8>,
+    },
     /// All data keys under `passphrase`, for a backup.
     WrapForBackup {
         /// Circumstances for the log.
@@ -324,6 +340,8 @@ pub enum Response {
         #[serde(with = "serde_bytes")]
         sealed: Vec<u8>,
     },
+    /// To [`Request::CheckMac`]: whether it is the MAC of one of the texts.
+    MacChecked(bool),
     /// To [`Request::WrapForBackup`].
     BackupKeys {
         /// All data keys.

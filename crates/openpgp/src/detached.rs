@@ -168,8 +168,12 @@ impl DetachedSignature {
     }
 
     fn of_packet(packet: &packet::Packet<'_>) -> Result<Self, SignatureError> {
+        Self::of_type(packet, BINARY)
+    }
+
+    pub(crate) fn of_type(packet: &packet::Packet<'_>, wanted: u8) -> Result<Self, SignatureError> {
         let inner = Signature::of_packet(packet)?;
-        if inner.signature_type() != BINARY {
+        if inner.signature_type() != wanted {
             return Err(SignatureError::Type);
         }
         let hash = inner.hash().ok_or(SignatureError::Hash(inner.hash_number()))?;

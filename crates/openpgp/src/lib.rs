@@ -49,12 +49,13 @@
 //!
 //! - [`key`]: a new key's packets. [`certificate`]: packets that exist, kept byte for byte, and what they
 //!   allow at a given time.
-//! - [`detached`]: signatures over a document.
+//! - [`detached`]: signatures over a document. [`cleartext`]: a text with its signature behind it.
 //!
 //! Times are Unix seconds (UTC) in 32 bits, as the standard has them.
 
 mod armor;
 pub mod certificate;
+pub mod cleartext;
 pub mod detached;
 mod fingerprint;
 pub mod key;
@@ -66,6 +67,7 @@ mod unsigned;
 mod user_id;
 
 pub use certificate::{Certificate, CertificateError, NotUsable};
+pub use cleartext::ClearSigned;
 pub use detached::{DetachedSignature, Good, Refusal};
 pub use fingerprint::{BadKeyQuery, Fingerprint, KeyQuery};
 pub use key::{FinishError, KeyError};

@@ -300,7 +300,7 @@ pub(crate) async fn enqueue(
 /// How many tasks of a queue wait or run, at most `most`.
 pub(crate) async fn waiting(tx: &mut dyn Transaction, queue: &str, most: u32) -> Result<u64, StoreError> {
     let sql = "select count(*) as n
-               from (select 1 from task where queue = $1 and state = 'waiting' limit $2) as some";
+               from (select 1 from task where queue = $1 and state = 'waiting' limit $2) as bounded";
     let rows = tx.query(sql, &[queue.into(), i64::from(most).into()]).await?;
     rows.first().ok_or_else(|| unreadable("n"))?.unsigned("n")
 }

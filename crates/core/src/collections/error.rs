@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Why a request is refused.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No or bad credentials where a right is missing.
@@ -28,7 +28,12 @@ pub enum Error {
     },
     /// The parent of what is asked for does not exist.
     #[error("The resource you are looking for could not be found.")]
-    MissingParent,
+    MissingParent {
+        /// What it would be: `bucket` or `collection`.
+        resource: &'static str,
+        /// Its id.
+        id: String,
+    },
     /// There is nothing like that here.
     #[error("Method not allowed on this endpoint.")]
     MethodNotAllowed,
@@ -93,6 +98,8 @@ impl Location {
 impl std::fmt::Display for Invalid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.name {
+            // As the protocol has it: a description that has the name in it stands for itself.
+            Some(name) if self.description.contains(name.as_str()) => f.write_str(&self.description),
             Some(name) => write!(f, "{name} in {}: {}", self.location.as_str(), self.description),
             None => write!(f, "{}: {}", self.location.as_str(), self.description),
         }
@@ -103,6 +110,11 @@ impl Error {
     /// Something malformed that has a name.
     pub fn invalid(location: Location, name: impl Into<String>, description: impl Into<String>) -> Self {
         Self::Invalid(Invalid { location, name: Some(name.into()), description: description.into() })
+    }
+
+    /// Something malformed that has no name.
+    pub fn nameless(location: Location, description: impl Into<String>) -> Self {
+        Self::Invalid(Invalid { location, name: None, description: description.into() })
     }
 
     /// Authenticated, but not allowed, with the protocol's usual words.
@@ -119,5 +131,23 @@ impl Error {
 impl From<countersign_store::StoreError> for Error {
     fn from(error: countersign_store::StoreError) -> Self {
         Self::Other(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_that_names_what_is_wrong_stands_by_itself() {
+        for (name, what, wanted) in [
+            ("_since", "\"abc\" is not a number", "_since in querystring: \"abc\" is not a number"),
+            ("_since", "Invalid value for _since", "Invalid value for _since"),
+            ("", "Unrecognized keys", "Unrecognized keys"),
+        ] {
+            assert_eq!(Error::invalid(Location::Querystring, name, what).to_string(), wanted);
+        }
+        let nameless = Error::nameless(Location::Path, "Invalid object id");
+        assert_eq!(nameless.to_string(), "path: Invalid object id");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_model::Name;
+use countersign_model::{KeyName, Name};
 use zeroize::Zeroizing;
 
 /// The surface's settings. The defaults are those of a deployment without a configuration.
@@ -42,6 +42,8 @@ pub struct Settings {
     pub chain_domain: String,
     /// Whether signing keys of ours get a certificate chain (`x5u`).
     pub chains: bool,
+    /// Keys of the native surface that get one too, for signatures through the Autograph surface.
+    pub chain_keys: Vec<KeyName>,
 }
 
 /// One thing that is signed.
@@ -157,6 +159,7 @@ impl Default for Settings {
             webhooks: Vec::new(),
             chain_domain: "countersign.local".into(),
             chains: true,
+            chain_keys: Vec::new(),
         }
     }
 }

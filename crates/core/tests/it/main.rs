@@ -4,6 +4,14 @@
 
 mod authorities;
 mod backup;
+mod collection_autograph;
+mod collection_chains;
+mod collection_signing;
+mod collection_signing_reading;
+mod collection_signing_seed;
+mod collection_signing_site;
+mod collection_webhooks;
+mod collections;
 mod keys;
 mod log;
 mod nodes;

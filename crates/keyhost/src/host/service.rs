@@ -5,6 +5,7 @@ mod archive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use aws_lc_rs::hmac;
 use countersign_model::entry::Op;
 use countersign_model::key::{KeyError, PrivateKey as _};
 use countersign_model::{Format, KeyId, KeyName, KeyType, RawSignature, Scheme, ToSign, digest};
@@ -16,7 +17,9 @@ use crate::failpoint;
 use crate::log::{Draft, LogWriter};
 use crate::seal::{BlobHeader, DataKeys, SealFile, SealKey, check_passphrase};
 use crate::soft::{self, ImportError, SoftKey};
-use crate::wire::{Cause, HostError, KeySpec, NewSeal, Request, Response, Secret, SignItem, Signed};
+use crate::wire::{
+    Cause, HostError, KeySpec, MAX_MAC_TEXTS, NewSeal, Request, Response, Secret, SignItem, Signed,
+};
 
 /// The process's state after it was opened.
 pub(super) struct Service {
@@ -95,6 +98,12 @@ impl Service {
                     service.outbox.flush();
                 }));
             }
+            // Takes a few microseconds: less than to hand it to another thread.
+            Request::CheckMac { id: credential, sealed, texts, mac } => {
+                let checked = self.check_mac(&credential, sealed.as_deref().map(Vec::as_slice), &texts, &mac);
+                self.answer(id, checked.map(Response::MacChecked));
+                self.outbox.flush();
+            }
             slow => self.slowly(id, slow),
         }
     }
@@ -131,6 +140,7 @@ impl Service {
             | Request::Record { .. }
             | Request::Checkpoint
             | Request::ProbeLog
+            | Request::CheckMac { .. }
             | Request::Hello(_) => {
                 service.answer(id, Err(HostError::Protocol("not a slow request".into())));
             }
@@ -248,8 +258,27 @@ impl Service {
     fn make_secret(&self, credential: &str) -> Result<Response, HostError> {
         let bytes = soft::random::<32>().map_err(key_error)?;
         let text = countersign_model::token::base32(bytes.as_slice());
-        let sealed = self.keys.seal_secret(&format!("hawk/{credential}"), text.as_bytes())?;
+        let sealed = self.keys.seal_secret(&hawk_context(credential), text.as_bytes())?;
         Ok(Response::Secret { secret: Secret(text.into_bytes()), sealed })
+    }
+
+    /// Compares with every text, whether or not there is a secret and one has matched already.
+    fn check_mac(
+        &self,
+        credential: &str,
+        sealed: Option<&[u8]>,
+        texts: &[serde_bytes::ByteBuf],
+        mac: &[u8],
+    ) -> Result<bool, HostError> {
+        if texts.len() > MAX_MAC_TEXTS {
+            return Err(HostError::Protocol("too many texts for one MAC".into()));
+        }
+        let opened =
+            sealed.map(|sealed| self.keys.open_secret(&hawk_context(credential), sealed)).transpose()?;
+        let secret = opened.as_ref().map_or(NO_SECRET, |secret| secret.as_slice());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let same = texts.iter().fold(false, |same, text| hmac::verify(&key, text, mac).is_ok() | same);
+        Ok(same & opened.is_some())
     }
 
     /// Like a backup: whoever has what is answered here and the new seal key has all keys. So the entry comes
@@ -386,6 +415,14 @@ impl Service {
         }
     }
 }
+
+/// What the secret of a Hawk credential is sealed for.
+fn hawk_context(credential: &str) -> String {
+    format!("hawk/{credential}")
+}
+
+/// Stands for the secret of a credential that is not there. As long as one.
+const NO_SECRET: &[u8] = &[0; 52];
 
 /// Signatures that one thread makes before another may take the next ones.
 const CHUNK: usize = 8;

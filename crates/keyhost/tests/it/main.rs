@@ -6,6 +6,7 @@ mod archive;
 mod house;
 mod import;
 mod log;
+mod mac;
 mod restart;
 mod sandbox;
 mod sign;

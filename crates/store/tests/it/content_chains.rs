@@ -43,7 +43,8 @@ async fn a_key_has_one_current_chain_and_keeps_all_that_it_had() {
         assert!(t.store.put_content_chain(&two, Some("aa")).await.unwrap());
         assert!(!t.store.put_content_chain(&chain("dd", "k"), Some("aa")).await.unwrap(), "it is old");
         assert_eq!(t.store.current_content_chains().await.unwrap(), [other, two]);
-        for (sha256, pem) in [("aa", Some("PEM of aa")), ("bb", Some("PEM of bb")), ("dd", None), ("", None)] {
+        for (sha256, pem) in [("aa", Some("PEM of aa")), ("bb", Some("PEM of bb")), ("dd", None), ("", None)]
+        {
             assert_eq!(t.store.content_chain(sha256).await.unwrap().as_deref(), pem, "{sha256}");
         }
     })
@@ -53,13 +54,8 @@ async fn a_key_has_one_current_chain_and_keeps_all_that_it_had() {
 #[tokio::test]
 async fn a_task_of_a_transaction_counts_within_it_and_is_there_when_it_is_committed() {
     on_each_engine(async |t| {
-        let task = NewTask {
-            queue: "q".into(),
-            key: None,
-            payload: "{}".into(),
-            run_at: time(0),
-            max_attempts: 1,
-        };
+        let task =
+            NewTask { queue: "q".into(), key: None, payload: "{}".into(), run_at: time(0), max_attempts: 1 };
         let mut tx = t.store.collections_write().await.unwrap();
         assert_eq!(tx.waiting("q", 10).await.unwrap(), 0);
         for _ in 0..3 {

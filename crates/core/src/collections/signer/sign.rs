@@ -1,0 +1,272 @@
+//! The signatures over published collections: as their records are now, by every key, checked, or none at all.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use countersign_model::{Format, KeyName, PublicKey, Surface, ToSign};
+use countersign_records::collections::content_signature::{
+    Bundle, Mode, Pending, Profile as Form, Signer as Named, Writer,
+};
+use countersign_store::{CollectionsTx, ObjectRow};
+use serde_json::Value;
+
+use super::keys;
+use super::publish::records_of;
+use super::resource::Matched;
+use crate::background;
+use crate::caller::Caller;
+use crate::collections::error::Error;
+use crate::collections::settings::{AutographSettings, Profile, Signer};
+use crate::collections::uri::ObjectUri;
+use crate::collections::work::Work;
+use crate::collections::{autograph, chain};
+use crate::context::Context;
+use crate::pipeline::{self, Order};
+use crate::snapshot::Key;
+
+/// What is signed of a collection: enough for every kind of signer.
+struct Message {
+    /// The collection.
+    uri: ObjectUri,
+    /// The timestamp of its records.
+    timestamp: i64,
+    to_sign: ToSign,
+    pending: Pending,
+}
+
+/// Signs collections as they are in this transaction, what is staged included. For each, in the order given,
+/// one bundle a key.
+///
+/// # Errors
+/// [`Error::Unavailable`] if one of the signatures cannot be made: everything is to be undone then.
+pub(super) async fn sign(
+    work: &mut Work<'_>,
+    caller: &Caller,
+    matched: &Matched<'_>,
+    collections: &[&ObjectUri],
+) -> Result<Vec<Vec<Value>>, Error> {
+    // Whoever caused it, the keys are the surface's.
+    let caller = Caller::new(caller.identity.clone(), Surface::Collections, caller.request_id.clone());
+    let signed = match &matched.settings.signer {
+        Signer::Local(names) => {
+            let mut messages = Vec::with_capacity(collections.len());
+            for uri in collections {
+                messages.push(message(work, matched, uri).await?);
+            }
+            let names: Vec<KeyName> = names.iter().map(keys::key_name).collect();
+            locally(work.ctx, &caller, &names, &messages).await
+        }
+        Signer::Autograph(autograph) => elsewhere(work, matched, autograph, collections).await,
+    };
+    signed.map_err(|error| {
+        tracing::error!(%error, source = %matched.source, "a collection could not be signed");
+        Error::Unavailable("The collection cannot be signed now; nothing was changed.".into())
+    })
+}
+
+/// What is signed of a collection as it is in this transaction.
+async fn message(work: &mut Work<'_>, matched: &Matched<'_>, uri: &ObjectUri) -> Result<Message, Error> {
+    let timestamp = work.timestamp(&records_of(uri)).await?;
+    let tx = work.flush().await?;
+    let (to_sign, pending) = hash(tx, matched, uri, timestamp).await?;
+    Ok(Message { uri: uri.clone(), timestamp, to_sign, pending })
+}
+
+/// Has an Autograph sign collections, one after the other: the content goes there whole.
+async fn elsewhere(
+    work: &mut Work<'_>,
+    matched: &Matched<'_>,
+    settings: &AutographSettings,
+    collections: &[&ObjectUri],
+) -> Result<Vec<Vec<Value>>, crate::Error> {
+    let mut bundles = Vec::with_capacity(collections.len());
+    for uri in collections {
+        let content = content(work, matched, uri).await.map_err(|error| match error {
+            Error::Other(error) => error,
+            error => crate::Error::Internal(error.to_string()),
+        })?;
+        let form = form_of(matched);
+        let signed = autograph::sign(work.ctx, settings, form, content).await;
+        bundles.push(signed.map_err(|error| {
+            crate::Error::Internal(format!("the Autograph at `{}`: {error}", settings.url))
+        })?);
+    }
+    Ok(bundles)
+}
+
+/// What is signed of a collection, without a prefix.
+async fn content(work: &mut Work<'_>, matched: &Matched<'_>, uri: &ObjectUri) -> Result<String, Error> {
+    let list = records_of(uri);
+    let timestamp = work.timestamp(&list).await?;
+    let tx = work.flush().await?;
+    let form = form_of(matched);
+    let mut content = String::from(match form {
+        Form::Modern => "{\"data\":[",
+        Form::Seed => "[",
+    });
+    let (list, empty) = (list.to_string(), content.len());
+    let mut after = None;
+    while let Some(chunk) = tx.canonical_records(&list, after.as_deref(), CHUNK).await? {
+        if content.len() > empty {
+            content.push(',');
+        }
+        match form {
+            Form::Modern => content.push_str(&chunk.text),
+            Form::Seed => content.push_str(&as_python(&chunk.text)?),
+        }
+        after = Some(chunk.last_id);
+    }
+    match form {
+        Form::Modern => content.push_str(&format!("],\"last_modified\":\"{timestamp}\"}}")),
+        Form::Seed => content.push(']'),
+    }
+    Ok(content)
+}
+
+fn form_of(matched: &Matched<'_>) -> Form {
+    match matched.settings.profile {
+        Profile::ContentSignature => Form::Modern,
+        Profile::Seed => Form::Seed,
+    }
+}
+
+/// Hashes what is signed, chunk by chunk.
+async fn hash(
+    tx: &mut CollectionsTx,
+    matched: &Matched<'_>,
+    uri: &ObjectUri,
+    timestamp: i64,
+) -> Result<(ToSign, Pending), Error> {
+    let form = form_of(matched);
+    let mut writer = Writer::new(form, Mode::P384);
+    let list = records_of(uri).to_string();
+    let mut after = None;
+    while let Some(chunk) = tx.canonical_records(&list, after.as_deref(), CHUNK).await? {
+        let text = match form {
+            Form::Modern => chunk.text,
+            Form::Seed => as_python(&chunk.text)?,
+        };
+        // The last one's id stands for the chunk, which the database put in the order of ids.
+        writer.record(&chunk.last_id, &text).map_err(|error| internal(&error))?;
+        after = Some(chunk.last_id);
+    }
+    Ok(writer.finish(timestamp))
+}
+
+/// Whether one of the signatures in the metadata of a published collection is over its records as they are, by
+/// a key that signs for it. Of others' keys, what they say of themselves is believed.
+///
+/// - `row`: the collection.
+/// - `timestamp`: that of its records.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn verify(
+    ctx: &Context,
+    tx: &mut CollectionsTx,
+    uri: &ObjectUri,
+    row: &ObjectRow,
+    timestamp: i64,
+) -> Result<bool, Error> {
+    let sources = ctx.collections.resources.published_at(uri.bucket_id().unwrap_or_default(), &uri.id);
+    let Some(matched) = sources.first() else { return Ok(false) };
+    let bundles = bundles_of(row);
+    let (to_sign, _) = hash(tx, matched, uri, timestamp).await?;
+    let keys: Vec<PublicKey> = match &matched.settings.signer {
+        Signer::Local(names) => {
+            let keys = names.iter().filter_map(|name| ctx.cache.key(&keys::key_name(name)));
+            keys.filter_map(|key| key.public().ok().cloned()).collect()
+        }
+        Signer::Autograph(_) => {
+            let spki = |bundle: &Bundle| STANDARD.decode(bundle.public_key.as_deref()?).ok();
+            if bundles.iter().any(|bundle| bundle.public_key.is_none()) {
+                return Ok(true);
+            }
+            bundles.iter().filter_map(spki).filter_map(|der| PublicKey::from_spki(&der).ok()).collect()
+        }
+    };
+    Ok(bundles.iter().any(|bundle| keys.iter().any(|key| bundle.verify(key, &to_sign).is_ok())))
+}
+
+/// The signatures in a collection's metadata.
+pub(super) fn bundles_of(row: &ObjectRow) -> Vec<Bundle> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        #[serde(default)]
+        signature: Option<Bundle>,
+        #[serde(default)]
+        signatures: Vec<Bundle>,
+    }
+    match serde_json::from_str::<Metadata>(&row.data) {
+        Ok(metadata) => metadata.signatures.into_iter().chain(metadata.signature).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Records that the database joins at once.
+const CHUNK: u32 = 10_000;
+
+/// The same records in the dialect of Python.
+fn as_python(records: &str) -> Result<String, Error> {
+    let values: Vec<Value> =
+        serde_json::from_str(&format!("[{records}]")).map_err(|error| internal(&error))?;
+    let texts: Vec<String> = values.iter().map(countersign_model::canonical::python_compact).collect();
+    Ok(texts.join(","))
+}
+
+fn internal(error: &dyn std::fmt::Display) -> Error {
+    Error::Other(crate::Error::Internal(error.to_string()))
+}
+
+/// Signs by our own keys, all with one durable write of the log.
+async fn locally(
+    ctx: &Context,
+    caller: &Caller,
+    names: &[KeyName],
+    messages: &[Message],
+) -> Result<Vec<Vec<Value>>, crate::Error> {
+    if names.iter().any(|name| ctx.cache.key(name).is_none()) {
+        // Another node may have made it.
+        background::try_refresh(ctx).await?;
+    }
+    let mut orders = Vec::with_capacity(names.len() * messages.len());
+    let mut used = Vec::with_capacity(orders.capacity());
+    for message in messages {
+        for name in names {
+            let scheme = Some(message.pending.scheme());
+            let admitted = pipeline::admit(ctx, caller, name, scheme, |_| Format::ContentSignature)?;
+            used.push((name, std::sync::Arc::clone(&admitted.key), message));
+            let subject: String =
+                format!("{} {}", message.uri, message.timestamp).chars().take(256).collect();
+            orders.push(Order {
+                admitted,
+                to_sign: message.to_sign.clone(),
+                input: None,
+                subject: Some(subject),
+            });
+        }
+    }
+    let signed = pipeline::sign_many(ctx, caller, orders).await?;
+    let mut bundles = Vec::with_capacity(signed.len());
+    for (signed, (name, key, message)) in signed.into_iter().zip(used) {
+        bundles.push(finish(ctx, name, &key, message, &signed?.signature).await?);
+    }
+    Ok(bundles.chunks(names.len().max(1)).map(<[Value]>::to_vec).collect())
+}
+
+/// The bundle, checked as a stranger would.
+async fn finish(
+    ctx: &Context,
+    name: &KeyName,
+    key: &Key,
+    message: &Message,
+    signature: &countersign_model::RawSignature,
+) -> Result<Value, crate::Error> {
+    let public = key.public()?;
+    let id = keys::id_of(name);
+    let x5u = chain::x5u_of(ctx, name).unwrap_or_default();
+    let named = Named { x5u: &x5u, public_key: Some(public), id, reference: "" };
+    let unusable = |error: &dyn std::fmt::Display| crate::Error::Internal(error.to_string());
+    let bundle: Bundle = message.pending.finish(signature, named).map_err(|error| unusable(&error))?;
+    bundle.verify(public, &message.to_sign).map_err(|error| unusable(&error))?;
+    serde_json::to_value(&bundle).map_err(|error| unusable(&error))
+}

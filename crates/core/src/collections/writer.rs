@@ -1,0 +1,262 @@
+//! Requests that share a transaction.
+//!
+//! Reads see one snapshot. Writes go through a queue: one task takes all that wait, applies one after the other,
+//! writes them at once and answers. So they never collide, each sees those before it, and many cost one sync. A
+//! request that is refused is undone in memory; one that fails in a way that may have reached the database is
+//! left out, and the others are applied again. A request that signs has a transaction of its own, since a signer
+//! may fail, or take its time.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::apply;
+use super::call::{Answer, Call, Method, Target};
+use super::error::Error;
+use super::uri::{ListUri, ObjectUri};
+use super::who::Who;
+use super::work::{Mode, Work};
+use super::{accounts, default_bucket, reading, signer};
+use crate::context::Context;
+
+/// Answers all calls of one request, in their order: of a batch, or the only one.
+///
+/// What was begun is done to its end, also if nobody waits for the answer any more.
+pub async fn execute(ctx: &Context, who: &Who, calls: Vec<Call>) -> Vec<Answer> {
+    if calls.is_empty() {
+        return Vec::new();
+    }
+    if calls.iter().all(|call| !writes(call)) {
+        return read(ctx, who, &calls).await;
+    }
+    let count = calls.len();
+    let calls = accounts::seal_passwords(ctx, who, calls).await;
+    match enqueue(ctx, who, calls).await {
+        Ok(answers) => answers,
+        Err(error) => all(count, &error),
+    }
+}
+
+/// Whether a call may change something.
+fn writes(call: &Call) -> bool {
+    // Whatever is asked of it, somebody's own bucket comes to be.
+    !matches!(call.method, Method::Get | Method::Head) || default_bucket::is_meant(&call.target)
+}
+
+async fn read(ctx: &Context, who: &Who, calls: &[Call]) -> Vec<Answer> {
+    let work = async {
+        let mut work = Work::begin(ctx, Mode::Read).await?;
+        prefetch(&mut work, calls).await?;
+        Ok::<_, Error>(work)
+    };
+    let mut work = match work.await {
+        Ok(work) => work,
+        Err(error) => return all(calls.len(), &error),
+    };
+    let mut answers = Vec::with_capacity(calls.len());
+    for call in calls {
+        match apply::apply(&mut work, who, call).await {
+            Ok(answer) => answers.push(answer),
+            Err(error) if error.undoes_all() => return all(calls.len(), &error),
+            Err(error) => answers.push(Answer::Refused(error)),
+        }
+    }
+    answers
+}
+
+/// Loads what the calls are about, and what that is in.
+async fn prefetch<'c>(work: &mut Work<'_>, calls: impl IntoIterator<Item = &'c Call>) -> Result<(), Error> {
+    let mut objects: Vec<ObjectUri> = Vec::new();
+    let mut lists: Vec<ListUri> = Vec::new();
+    let mut last: Option<&ListUri> = None;
+    for call in calls {
+        let list = match &call.target {
+            Target::Object(uri) => {
+                objects.push(uri.clone());
+                &uri.list
+            }
+            Target::List(list) => list,
+            Target::Permissions => continue,
+        };
+        if last == Some(list) {
+            continue;
+        }
+        last = Some(list);
+        let mut parent = list.parent();
+        while let Some(uri) = parent {
+            parent = uri.list.parent();
+            objects.push(uri);
+        }
+        lists.push(list.clone());
+    }
+    work.prefetch(&objects).await?;
+    work.prefetch_timestamps(&lists).await
+}
+
+/// The queue of requests that write.
+#[derive(Debug)]
+pub(super) struct Queue {
+    sender: mpsc::Sender<Job>,
+    /// Until the writer begins.
+    receiver: Mutex<Option<mpsc::Receiver<Job>>>,
+}
+
+#[derive(Debug)]
+struct Job {
+    who: Who,
+    calls: Vec<Call>,
+    signs: bool,
+    answers: oneshot::Sender<Vec<Answer>>,
+}
+
+/// Requests that wait at most; others wait to wait.
+const QUEUE: usize = 256;
+
+/// Requests and calls that share a transaction at most: whoever waits for the database longer than that sees it.
+const GROUP_JOBS: usize = 128;
+const GROUP_CALLS: usize = 2_000;
+
+/// How long a request waits for a place in the queue.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Default for Queue {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        Self { sender, receiver: Mutex::new(Some(receiver)) }
+    }
+}
+
+async fn enqueue(ctx: &Context, who: &Who, calls: Vec<Call>) -> Result<Vec<Answer>, Error> {
+    let signs = calls.iter().any(|call| signer::is_signing(ctx, call));
+    let (answers, answered) = oneshot::channel();
+    let job = Job { who: who.clone(), calls, signs, answers };
+    ctx.collections.writer.sender.send_timeout(job, PATIENCE).await.map_err(|_| {
+        Error::Unavailable("Service temporary unavailable due to overloading, please retry later.".into())
+    })?;
+    answered.await.map_err(|_| Error::Other(crate::Error::Internal("a write ended without an answer".into())))
+}
+
+/// Starts the task that writes.
+pub(crate) fn start(ctx: &Context) -> JoinHandle<()> {
+    let receiver = ctx.collections.writer.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+    // The task holds the context weakly, so that it does not keep a dropped deployment alive.
+    let weak = ctx.downgrade();
+    tokio::spawn(async move {
+        let Some(mut receiver) = receiver else { return };
+        let mut next: Option<Job> = None;
+        loop {
+            let first = match next.take() {
+                Some(job) => job,
+                None => match receiver.recv().await {
+                    Some(job) => job,
+                    None => return,
+                },
+            };
+            let Some(ctx) = Context::upgrade(&weak) else { return };
+            let (group, left) = gather(first, &mut receiver);
+            next = left;
+            // In a task of its own: if it fails to end well, those who wait for it are told, and the next go on.
+            if let Err(error) = tokio::spawn(async move { settle(&ctx, group).await }).await {
+                tracing::error!(%error, "a group of writes was given up");
+            }
+        }
+    })
+}
+
+/// All that wait and can share a transaction with `first`, and the first one that cannot.
+fn gather(first: Job, receiver: &mut mpsc::Receiver<Job>) -> (Vec<Job>, Option<Job>) {
+    let alone = first.signs;
+    let mut calls = first.calls.len();
+    let mut group = vec![first];
+    while !alone && group.len() < GROUP_JOBS && calls < GROUP_CALLS {
+        match receiver.try_recv() {
+            Ok(job) if job.signs => return (group, Some(job)),
+            Ok(job) => {
+                calls += job.calls.len();
+                group.push(job);
+            }
+            Err(_) => break,
+        }
+    }
+    (group, None)
+}
+
+/// Does the work of a group and answers everybody.
+async fn settle(ctx: &Context, mut group: Vec<Job>) {
+    while !group.is_empty() {
+        match attempt(ctx, &group).await {
+            Ok(answers) => {
+                for (job, answers) in group.drain(..).zip(answers) {
+                    // Nobody may be there any more.
+                    let _ = job.answers.send(answers);
+                }
+            }
+            Err(Failed { job: Some(at), error }) => {
+                let job = group.remove(at);
+                let _ = job.answers.send(all(job.calls.len(), &error));
+            }
+            Err(Failed { job: None, error }) => {
+                for job in group.drain(..) {
+                    let _ = job.answers.send(all(job.calls.len(), &error));
+                }
+            }
+        }
+    }
+}
+
+/// A transaction that was given up: for the sake of one request, or as a whole.
+struct Failed {
+    job: Option<usize>,
+    error: Error,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { job: None, error }
+    }
+}
+
+async fn attempt(ctx: &Context, group: &[Job]) -> Result<Vec<Vec<Answer>>, Failed> {
+    let mut work = Work::begin(ctx, Mode::Write).await?;
+    prefetch(&mut work, group.iter().flat_map(|job| &job.calls)).await?;
+    let mut answers = Vec::with_capacity(group.len());
+    for (at, job) in group.iter().enumerate() {
+        let failed = |error| Failed { job: Some(at), error };
+        work.tick();
+        answers.push(perform(&mut work, job).await.map_err(failed)?);
+    }
+    signer::events::deliver(&mut work).await?;
+    let touched = work.commit().await?;
+    reading::forget(ctx, &touched);
+    accounts::forget(ctx, &touched);
+    Ok(answers)
+}
+
+/// Applies the calls of one request: a refusal of one undoes that one.
+async fn perform(work: &mut Work<'_>, job: &Job) -> Result<Vec<Answer>, Error> {
+    let mut answers = Vec::with_capacity(job.calls.len());
+    for call in &job.calls {
+        if work.has_staged() && apply::queries(call) {
+            work.flush().await?;
+        }
+        let savepoint = work.savepoint();
+        match apply::apply(work, &job.who, call).await {
+            Ok(answer) => answers.push(answer),
+            Err(error) if error.undoes_all() => return Err(error),
+            Err(error) => {
+                if work.rollback(savepoint).is_err() {
+                    tracing::error!(%error, "a request was refused after it was written");
+                    return Err(Error::Other(crate::Error::Internal("a refusal came too late".into())));
+                }
+                answers.push(Answer::Refused(error));
+            }
+        }
+    }
+    Ok(answers)
+}
+
+fn all(count: usize, error: &Error) -> Vec<Answer> {
+    (0..count).map(|_| Answer::Refused(error.clone())).collect()
+}

@@ -1,0 +1,74 @@
+//! Requests that come together.
+
+use serde_json::{Value, json};
+
+use super::{Person, ask};
+use crate::support::House;
+
+const RECORDS: &str = "/buckets/b/collections/c/records";
+
+#[tokio::test]
+async fn a_refusal_in_a_batch_leaves_the_others() {
+    for house in House::on_both().await {
+        let admin = Person::admin(&house);
+        let put = |path: &str, data: Value| ask(&format!("PUT {path}"), json!({"data": data}));
+        let got = admin
+            .batch(vec![
+                put("/buckets/b", json!({})),
+                put("/buckets/b/collections/c", json!({})),
+                put(&format!("{RECORDS}/a"), json!({"n": 1})),
+                put(&format!("{RECORDS}/b"), json!({"n": 2})).if_match(1),
+                put(&format!("{RECORDS}/a"), json!({"id": "wrong"})),
+                ask(&format!("PATCH {RECORDS}/a"), json!({"data": {"m": 2}})),
+                ask(&format!("GET {RECORDS}/a"), Value::Null),
+                ask(&format!("GET {RECORDS}?n=1"), Value::Null),
+                ask(&format!("GET {RECORDS}?_limit=-1"), Value::Null),
+                ask(&format!("GET {RECORDS}/none"), Value::Null),
+                ask(&format!("DELETE {RECORDS}/a"), Value::Null),
+                ask(&format!("GET {RECORDS}"), Value::Null),
+                put(&format!("{RECORDS}/last"), json!({})),
+            ])
+            .await;
+        let statuses: Vec<_> = got.iter().map(super::Got::status).collect();
+        assert_eq!(statuses, [201, 201, 201, 412, 400, 200, 200, 200, 400, 404, 200, 200, 201]);
+        assert_eq!(got[6].timeless(), json!({"id": "a", "n": 1, "m": 2}));
+        assert_eq!((got[7].ids(), got[11].ids()), (vec!["a".to_owned()], vec![]));
+        let times: Vec<_> = [2, 5, 10, 12].iter().map(|at: &usize| got[*at].timestamp()).collect();
+        assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+        assert_eq!(admin.get(RECORDS).await.ids(), ["last"]);
+        house.end().await;
+    }
+}
+
+#[tokio::test]
+async fn groups_that_a_batch_changes_count_in_it() {
+    let house = House::new(None).await;
+    let admin = Person::admin(&house);
+    admin.makes_a_collection().await;
+    let share = json!({"permissions": {"write": ["/buckets/b/groups/g"]}});
+    admin.ask("PATCH /buckets/b", share).await;
+    let bo = Person::user(&house, "bo");
+    let join = json!({"data": {"members": ["account:bo"]}, "permissions": {"write": ["account:bo"]}});
+    admin.ask("PUT /buckets/b/groups/g", join).await;
+    let record = |id: &str| ask(&format!("PUT {RECORDS}/{id}"), json!({"data": {}}));
+    let leave = ask("PATCH /buckets/b/groups/g", json!({"data": {"members": []}}));
+    let join = ask("PATCH /buckets/b/groups/g", json!({"data": {"members": ["account:bo"]}}));
+    let refused = ask("PATCH /buckets/b/groups/g", json!({"data": {"members": ["system.Everyone"]}}));
+    let got = bo.batch(vec![record("a"), leave, record("b"), join, record("b"), refused, record("c")]).await;
+    let statuses: Vec<_> = got.iter().map(super::Got::status).collect();
+    assert_eq!(statuses, [201, 200, 403, 200, 201, 400, 201]);
+    assert_eq!(bo.put(&format!("{RECORDS}/s"), json!({})).await.status(), 201);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_batch_remains_when_the_database_fails() {
+    let house = House::new(None).await;
+    let admin = Person::admin(&house);
+    admin.makes_a_collection().await;
+    house.ctx.store().close().await;
+    let got = admin
+        .batch(vec![ask(&format!("PUT {RECORDS}/a"), json!({})), ask(&format!("GET {RECORDS}"), json!({}))])
+        .await;
+    assert!(got.iter().all(|got| got.status() == 500), "{got:?}");
+}
