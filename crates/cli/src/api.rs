@@ -152,7 +152,20 @@ impl Api {
         out: &mut (dyn std::io::Write + Send),
     ) -> Result<(), Failure> {
         let request = Request::post(&format!("{BASE}{path}")).json(document)?;
-        self.transport.download(request, out).await?.good().map(drop)
+        self.fetch(request, out).await?.good().map(drop)
+    }
+
+    /// Sends a request; the body of a good answer goes to `out` as it comes, however long it is, and what is
+    /// returned has the body of a refusal only.
+    ///
+    /// # Errors
+    /// [`Kind::Unknown`] when no answer came, and if `out` fails.
+    pub async fn fetch(
+        &self,
+        request: Request,
+        out: &mut (dyn std::io::Write + Send),
+    ) -> Result<Answer, Failure> {
+        self.transport.download(request, out).await
     }
 
     /// Sends a request with a file as its body, read as it is sent, and returns the answer if it is a good one.

@@ -2,12 +2,17 @@
 
 mod authority;
 mod cert;
+mod collection;
 mod format;
 mod secureboot;
 mod tag;
 
 pub use authority::{AuthorityCommand, Bundle, CreateAuthority, RevokeKey, RotateKey};
 pub use cert::{Authority, CertCommand, Issue, MakeCsr, MakeOpenPgp, SelfSign};
+pub use collection::{
+    CollectionCommand, CollectionPath, DiffCollection, ImportKinto, InitCollection, Place, ReviewCommand, Seen,
+    Step, Target, TrustOptions, VerifyCollection,
+};
 pub use format::{FormatArg, FormatOptions};
 pub use secureboot::{KeyArg, Rotate, SecureBootCommand};
 pub use tag::{Check, Get, ListTags, Push, SeenLog, TagCommand, Voice, Words};
@@ -81,7 +86,7 @@ pub enum Command {
     /// Make, list and disable principals: those who may ask.
     #[command(subcommand)]
     Principal(PrincipalCommand),
-    /// Give out, list and revoke tokens.
+    /// Give out, list and revoke tokens, and Hawk pairs.
     #[command(subcommand)]
     Token(TokenCommand),
     /// Show, change and try the policy: who may do what.
@@ -103,6 +108,9 @@ pub enum Command {
     /// Who vouches for tags, and with which keys.
     #[command(subcommand, alias = "authorities")]
     Authority(AuthorityCommand),
+    /// Signed collections of records: review, publish, verify, and move from Kinto.
+    #[command(subcommand, alias = "collections")]
+    Collection(CollectionCommand),
     /// Read and check the signing log, or with `--publication` the publication log.
     #[command(subcommand)]
     Log(LogCommand),
@@ -267,9 +275,9 @@ pub enum PrincipalCommand {
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
     /// Make a token, which is shown this once only.
-    #[command(
-        after_help = "Example:\n  countersign token create ci --expires 30d --action key:sign --resource 'key:release-*' -o ci.token"
-    )]
+    #[command(after_help = "Examples:\n  \
+            countersign token create ci --expires 30d --action key:sign --resource 'key:release-*' -o ci.token\n  \
+            countersign token create kinto --hawk --expires never -o hawk.secret")]
     Create {
         /// Whose token it is.
         principal: Name,
@@ -285,18 +293,22 @@ pub enum TokenCommand {
         /// Narrow it to these resources, e.g. 'key:release-*'; may be given several times.
         #[arg(long = "resource", value_name = "PATTERN")]
         resources: Vec<String>,
-        /// Write the token to this new file, readable by you alone, instead of standard output.
+        /// Make a Hawk pair instead, an id and a secret, for clients of Autograph.
+        #[arg(long, conflicts_with_all = ["actions", "resources"])]
+        hawk: bool,
+        /// Write the token to this new file, readable by you alone, instead of standard output; of a Hawk pair the
+        /// secret, and print its id.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// List the tokens of a principal, without their secrets.
+    /// List the tokens and Hawk pairs of a principal, without their secrets.
     List {
         /// Whose tokens.
         principal: Name,
     },
-    /// Refuse a token from now on.
+    /// Refuse a token or a Hawk pair from now on.
     Revoke {
-        /// Its id: the 12 characters after `cst_`.
+        /// Its id: of a token the 12 characters after `cst_`.
         id: String,
     },
 }
@@ -651,6 +663,7 @@ mod tests {
             "key revoke appliance/cert/pk --reason lost",
             "principal create ci --role signer --role reader",
             "token create ci --expires never",
+            "token create kinto --hawk --label signer --expires 30d -o hawk.secret",
             "token revoke abcdefgh2345",
             "policy check surface:tuf key:sign key:tuf/online --format tuf --scheme ed25519",
             "policy test rules.json --last 50",
@@ -678,6 +691,21 @@ mod tests {
             "authority bundle --input b --sign-with root.key -o signed",
             "authority bundle --publish b --root root.pub",
             "authority bundle --print-root",
+            "collection init staging/cats --editor ana --editor account:eve --reviewer bo",
+            "collection status",
+            "collection status staging",
+            "collection diff /buckets/staging/collections/cats --preview",
+            "collection review request staging/cats --comment please",
+            "collection review approve staging/cats --seen 1795208700961",
+            "collection review decline staging/cats --comment no",
+            "collection sign staging/cats --resign",
+            "collection rollback staging/cats",
+            "collection verify https://h/v1/buckets/main/collections/cats --root r.pem --name main",
+            "collection verify main/cats --key k.pem --since c.json -o c.json --now 2027-01-01T00:00:00Z",
+            "collection verify --offline dir --root r.pem",
+            "collection export main/cats dir",
+            "collection import https://k/v1 staging --auth-file a --map m --as s --collection c --resume",
+            "collection root",
             "log head --origin node-1",
             "log head --publication",
             "log monitor --publication --state s --once",
@@ -717,6 +745,7 @@ mod tests {
             "log verify --entry e",
             "principal create ci",
             "token create ci --expires soon",
+            "token create ci --hawk --action key:sign",
             "log monitor --state s --interval 0",
             "tag push app f --digest sha256:00",
             "tag push app --sha256 00",
@@ -724,6 +753,13 @@ mod tests {
             "tag check f --digest sha256:00 --authority a",
             "tag check f",
             "tag approve r1",
+            "collection init staging",
+            "collection status a/b/c",
+            "collection verify main/cats",
+            "collection verify --root r.pem",
+            "collection verify main/cats --root-sha256 00",
+            "collection verify main/cats --offline dir --root r.pem",
+            "collection import https://k/v1 staging --resume --dry-run",
             "authority create builder --type ed25519",
             "authority bundle --draft --print-root",
             "authority bundle --root root.pub",

@@ -38,8 +38,14 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Work that goes on when its client has gone.
     pub tasks: Tasks,
+    /// What the collections surface keeps between requests.
+    pub collections: surfaces::collections::State,
     /// How often each token writes tags.
     pub tag_writes: Rates,
+    /// What the Autograph surface keeps between requests.
+    pub autograph: countersign_core::autograph::Autograph,
+    /// The largest body of the Autograph surface, in bytes.
+    pub autograph_body: u64,
     /// Who judges the appliance's keys; `None`: our own tokens.
     pub balena_cloud: Option<BalenaCloud>,
     /// The API description, as JSON.
@@ -51,7 +57,10 @@ impl App {
     pub fn new(ctx: Context, config: Config) -> Self {
         Self(Arc::new(Shared {
             ctx,
+            autograph: config.autograph().surface(),
+            autograph_body: config.autograph().body(),
             balena_cloud: BalenaCloud::of(&config.appliance()),
+            collections: surfaces::collections::State::default(),
             tag_writes: Rates::new(config.tags().writes_per_minute),
             config,
             metrics: Arc::new(Metrics::default()),

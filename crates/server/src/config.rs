@@ -10,12 +10,21 @@
 //! # Ok::<(), countersign_server::config::ConfigError>(())
 //! ```
 
+mod autograph;
+mod collections;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use countersign_core::FilesConfig;
 use countersign_model::Name;
 use serde::Deserialize;
+
+pub use autograph::{Autograph, AutographSigner, SignerHash, SignerMode, SignerType};
+pub use collections::{
+    CollectionAutograph, CollectionBackend, CollectionCache, CollectionProfile, CollectionResource, CollectionReview,
+    CollectionWebhook, Collections,
+};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -252,110 +261,6 @@ pub enum ApplianceAuthenticator {
     BalenaCloud,
 }
 
-/// `[collections]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Collections {
-    /// Whether the surface answers.
-    pub enabled: bool,
-    /// Whether there are accounts with passwords.
-    pub accounts: bool,
-    /// Whether everybody may make an account.
-    pub open_accounts: bool,
-    /// The most requests in a batch.
-    pub batch_max_requests: u32,
-    /// What is signed, and how it is reviewed.
-    pub resource: Vec<CollectionResource>,
-}
-
-impl Default for Collections {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            accounts: true,
-            open_accounts: false,
-            batch_max_requests: 25,
-            resource: Vec::new(),
-        }
-    }
-}
-
-/// `[[collections.resource]]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CollectionResource {
-    /// A bucket, `/buckets/B`, or a collection, `/buckets/B/collections/C`.
-    pub source: String,
-    /// Where a preview is published.
-    pub preview: Option<String>,
-    /// Where it is published.
-    pub destination: String,
-    /// Whether somebody else must approve.
-    #[serde(default = "yes")]
-    pub review: bool,
-    /// The keys that sign, as `key:collections/NAME`.
-    #[serde(default)]
-    pub keys: Vec<Name>,
-    /// Who signs. Default `local`.
-    #[serde(default)]
-    pub backend: CollectionBackend,
-    /// The Autograph that signs, for the backend of that name.
-    pub autograph: Option<CollectionAutograph>,
-    /// How it is signed. Default `content-signature`.
-    #[serde(default)]
-    pub profile: CollectionProfile,
-}
-
-/// Who signs a collection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CollectionBackend {
-    /// Our own keys.
-    #[default]
-    Local,
-    /// An Autograph service.
-    Autograph,
-}
-
-/// How a collection is signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CollectionProfile {
-    /// As Firefox reads it.
-    #[default]
-    ContentSignature,
-    /// As Seed readers do.
-    Seed,
-}
-
-/// `[collections.resource.autograph]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CollectionAutograph {
-    /// Where it answers.
-    pub url: String,
-    /// The Hawk id.
-    pub id: String,
-    /// The file with the Hawk secret.
-    pub secret_file: PathBuf,
-    /// The keys to sign with.
-    pub key_ids: Vec<String>,
-}
-
-/// `[autograph]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Autograph {
-    /// Whether the surface answers.
-    pub enabled: bool,
-}
-
-impl Default for Autograph {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
-
 /// `[tuf]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -445,10 +350,6 @@ impl Default for Console {
     }
 }
 
-fn yes() -> bool {
-    true
-}
-
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -517,6 +418,22 @@ impl Config {
         self.appliance.clone().unwrap_or_default()
     }
 
+    /// The collections surface, as it is configured or by default.
+    pub fn collections(&self) -> Collections {
+        self.collections.clone().unwrap_or_default()
+    }
+
+    /// How clients reach the server: as configured, or the scheme and the listen address.
+    pub fn reached_at(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.listen))
+    }
+
+    /// The Autograph surface, as it is configured or by default.
+    pub fn autograph(&self) -> Autograph {
+        self.autograph.clone().unwrap_or_default()
+    }
+
     /// The tags surface, as it is configured or by default.
     pub fn tags(&self) -> Tags {
         self.tags.clone().unwrap_or_default()
@@ -526,8 +443,6 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let sections = [
             ("pkcs11", self.pkcs11.is_some()),
-            ("collections", self.collections.is_some()),
-            ("autograph", self.autograph.is_some()),
             ("tuf", self.tuf.is_some()),
             ("attestations", self.attestations.is_some()),
             ("console", self.console.is_some()),
@@ -616,34 +531,8 @@ impl Config {
                 "is given with `authenticator = \"balena-cloud\"`, and only then",
             );
         }
-        let Some(collections) = &self.collections else { return Ok(()) };
-        if !(1..=1000).contains(&collections.batch_max_requests) {
-            return bad("collections.batch_max_requests", "1 to 1000");
-        }
-        for resource in &collections.resource {
-            let paths = [Some(&resource.source), resource.preview.as_ref(), Some(&resource.destination)];
-            if paths.into_iter().flatten().any(|path| !is_collection_path(path)) {
-                return bad("collections.resource", "`/buckets/B` or `/buckets/B/collections/C`");
-            }
-            if (resource.backend == CollectionBackend::Autograph) != resource.autograph.is_some() {
-                return bad(
-                    "collections.resource.autograph",
-                    "is given with `backend = \"autograph\"`, and only then",
-                );
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_collection_path(path: &str) -> bool {
-    let id =
-        |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    let parts: Vec<&str> = path.split('/').collect();
-    match parts.as_slice() {
-        ["", "buckets", bucket] => id(bucket),
-        ["", "buckets", bucket, "collections", collection] => id(bucket) && id(collection),
-        _ => false,
+        self.autograph.as_ref().map_or(Ok(()), Autograph::check)?;
+        self.collections.as_ref().map_or(Ok(()), Collections::check)
     }
 }
 
@@ -696,8 +585,8 @@ mod tests {
         let config = Config::parse(EXAMPLE).unwrap();
         assert_eq!(config.node.as_ref().map(Name::as_str), Some("a"));
         let warnings = config.warnings();
-        assert_eq!(warnings.len(), 3, "{warnings:?}");
-        assert!(warnings[0].contains("[collections]"));
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].contains("[tuf]"));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, OpenApiBuilder, Required, ResponseBuilder};
 
 /// A request that a surface answers.
@@ -35,6 +35,8 @@ pub enum Asker {
     Somebody,
     /// Who has a key in `X-API-Key`.
     Keyholder,
+    /// Who signs the request with the secret of a Hawk pair.
+    HawkClient,
 }
 
 /// How a surface refuses.
@@ -46,7 +48,22 @@ pub struct Refusals {
 }
 
 /// The name of the credential in `X-API-Key`.
-pub const API_KEY: &str = "key";
+const API_KEY: &str = "key";
+
+/// The name of the credential that a Hawk header is made with.
+const HAWK: &str = "hawk";
+
+/// The credentials that not all surfaces take, by their names.
+pub fn credentials() -> [(&'static str, SecurityScheme); 2] {
+    let key = ApiKeyValue::new("X-API-Key");
+    // Hawk is no scheme that OpenAPI has a name for: a header, and what is in it.
+    let words = "`Hawk id=…, ts=…, nonce=…, hash=…, mac=…` (https://github.com/mozilla/hawk), with SHA-256";
+    let hawk = ApiKeyValue::with_description("Authorization", words);
+    [
+        (API_KEY, SecurityScheme::ApiKey(ApiKey::Header(key))),
+        (HAWK, SecurityScheme::ApiKey(ApiKey::Header(hawk))),
+    ]
+}
 
 /// A word for the client and a text for the person.
 const WORDS: Refusals = Refusals {
@@ -100,10 +117,15 @@ fn operation(tag: &str, refusals: &Refusals, request: &Described) -> OperationBu
     }
     match request.who {
         Asker::Anybody => operation.security(SecurityRequirement::default()),
-        Asker::Keyholder => operation.security(SecurityRequirement::new::<_, [&str; 0], _>(API_KEY, [])),
+        Asker::Keyholder => operation.security(needs(API_KEY)),
+        Asker::HawkClient => operation.security(needs(HAWK)),
         // As is said for the whole.
         Asker::Somebody => operation,
     }
+}
+
+fn needs(credential: &str) -> SecurityRequirement {
+    SecurityRequirement::new::<_, [&str; 0], _>(credential, [])
 }
 
 /// The parameters of a path.
@@ -118,6 +140,7 @@ fn parameter(name: &str, place: ParameterIn) -> Parameter {
 }
 
 fn content(kind: &str) -> utoipa::openapi::Content {
-    let shape = if kind.ends_with("json") { Type::Object } else { Type::String };
+    // JSON can be an object or a list: the summary tells.
+    let shape = if kind.ends_with("json") { SchemaType::AnyValue } else { Type::String.into() };
     ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(shape))).build()
 }

@@ -22,6 +22,7 @@ pub mod idempotency;
 pub mod listener;
 pub mod metrics;
 pub mod mount;
+pub mod outside;
 mod patience;
 pub mod problem;
 pub mod rate;
@@ -49,6 +50,7 @@ use crate::auth::Peer;
 use crate::config::{Config, ConfigError};
 use crate::listener::Serving;
 use crate::mount::MountError;
+use crate::outside::Outside;
 use crate::tls::{Certificate, Files, TlsError};
 
 /// What `countersign serve` was told.
@@ -152,6 +154,7 @@ const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
 pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     let mut config = Config::load(&options.data, options.config.as_deref())?;
     config.listen = options.listen.unwrap_or(config.listen);
+    let any_port = bind_any_port(&mut config)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -159,7 +162,7 @@ pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     let certificate = load_certificate(&options.data, &config)?.map(Arc::new);
     let open = |passphrase| open_options(&options.data, &config, passphrase, options.program.clone());
 
-    let mut prepared = startup::prepare(open(options.passphrase.clone()))?;
+    let mut prepared = startup::prepare(open(options.passphrase.clone())?)?;
     if !prepared.has_begun() {
         if config.seal.source == config::SealSource::File {
             tracing::warn!(
@@ -172,7 +175,7 @@ pub fn run(options: ServeOptions) -> Result<(), ServeError> {
             prepared.open().await?.shutdown().await;
             Ok::<_, StartError>(())
         })?;
-        prepared = startup::prepare(open(options.passphrase.clone()))?;
+        prepared = startup::prepare(open(options.passphrase.clone())?)?;
     }
     // Still not, if the key host waits for its passphrase: the next start is confined.
     if prepared.has_begun() {
@@ -181,7 +184,7 @@ pub fn run(options: ServeOptions) -> Result<(), ServeError> {
     runtime()?.block_on(async {
         let signals = Signals::new().map_err(ServeError::Signals)?;
         let ctx = prepared.open().await?;
-        let served = serve(&ctx, config, certificate, signals).await;
+        let served = serve(&ctx, config, any_port, certificate, signals).await;
         ctx.shutdown().await;
         tracing::info!("stopped");
         served
@@ -192,14 +195,34 @@ fn runtime() -> Result<tokio::runtime::Runtime, ServeError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)
 }
 
+/// Port 0 is any that is free: it is taken before all else, since what is signed and served names it.
+fn bind_any_port(config: &mut Config) -> Result<Option<std::net::TcpListener>, ServeError> {
+    let address = config.listen;
+    if address.port() != 0 {
+        return Ok(None);
+    }
+    let mut bind = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        config.listen = listener.local_addr()?;
+        Ok(listener)
+    };
+    bind().map(Some).map_err(|error| ServeError::Listen { address, error })
+}
+
 async fn serve(
     ctx: &Context,
     config: Config,
+    any_port: Option<std::net::TcpListener>,
     certificate: Option<Arc<Certificate>>,
     mut signals: Signals,
 ) -> Result<(), ServeError> {
     let address = config.listen;
-    let listener = TcpListener::bind(address).await.map_err(|error| ServeError::Listen { address, error })?;
+    let listener = match any_port {
+        Some(listener) => TcpListener::from_std(listener),
+        None => TcpListener::bind(address).await,
+    };
+    let listener = listener.map_err(|error| ServeError::Listen { address, error })?;
     let address = listener.local_addr().map_err(|error| ServeError::Listen { address, error })?;
     let run = ctx.data().join("run");
     let control_path = run.join("control.sock");
@@ -301,7 +324,7 @@ fn open_options(
     config: &Config,
     passphrase: Option<Secret>,
     program: Option<PathBuf>,
-) -> OpenOptions {
+) -> Result<OpenOptions, ConfigError> {
     let mut options = OpenOptions::new(data);
     options.database = Some(config.storage.database.clone());
     options.files = config.storage.files();
@@ -317,6 +340,8 @@ fn open_options(
     };
     options.passphrase = passphrase;
     options.node = config.node.clone();
+    options.collections = config.collections().settings(&config.reached_at(), data)?;
+    options.http = Outside::new().map(|client| Arc::new(client) as _);
     options.limits = Limits {
         verify_raw: config.limits.verify_raw,
         streamed_bytes: config.limits.streamed(),
@@ -325,7 +350,7 @@ fn open_options(
     if let Some(program) = program {
         options.program = program;
     }
-    options
+    Ok(options)
 }
 
 /// A data directory that was opened without a server.
@@ -363,7 +388,7 @@ pub async fn local(
 ) -> Result<Local, ServeError> {
     let config = Config::load(data, None)?;
     check_mount(data, &config)?;
-    let ctx = startup::open(open_options(data, &config, passphrase, program)).await?;
+    let ctx = startup::open(open_options(data, &config, passphrase, program)?).await?;
     let app = App::new(ctx, config);
     let router = app.front().into_router(Peer::Control);
     Ok(Local { router, app })

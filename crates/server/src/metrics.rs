@@ -6,6 +6,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::extract::MatchedPath;
+use countersign_core::collections::autograph::CircuitState;
+use countersign_core::collections::chain::Element;
+use countersign_core::collections::webhook::Counts;
 use countersign_model::Scheme;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
@@ -24,6 +27,20 @@ pub struct Metrics {
     publication_entries: Gauge<u64, AtomicU64>,
     publication_stopped: Gauge,
     ready: Gauge,
+    chains: Family<ChainElement, Gauge>,
+    circuits: Family<Service, Gauge>,
+    events: Family<EventResult, Counter>,
+}
+
+/// How signed collections are.
+#[derive(Clone, Debug, Default)]
+pub struct Collections {
+    /// Every certificate of every chain in use.
+    pub chains: Vec<Element>,
+    /// The Autographs that sign, by their addresses.
+    pub circuits: Vec<(String, CircuitState)>,
+    /// What became of events.
+    pub events: Counts,
 }
 
 /// How the publication log is.
@@ -77,6 +94,24 @@ struct Signed {
     scheme: &'static str,
 }
 
+/// A certificate of the chain of a key: there are as many as keys are configured.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ChainElement {
+    key: String,
+    element: &'static str,
+}
+
+/// An Autograph that is configured.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Service {
+    url: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EventResult {
+    result: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("countersign");
@@ -110,8 +145,29 @@ impl Default for Metrics {
         );
         let ready = Gauge::default();
         registry.register("ready", "1 if the server can do its work", ready.clone());
+        let chains = Family::default();
+        registry.register(
+            "chain_not_after_seconds",
+            "When a certificate of a content signature's chain ends, in Unix seconds",
+            chains.clone(),
+        );
+        let circuits = Family::default();
+        registry.register(
+            "autograph_circuit",
+            "Whether an Autograph is asked: 0 yes, 1 with one request, 2 no, since it failed",
+            circuits.clone(),
+        );
+        let events = Family::default();
+        registry.register(
+            "webhook_events",
+            "Events of collections: delivered, failed tries, dropped because too many waited",
+            events.clone(),
+        );
         Self {
             registry,
+            chains,
+            circuits,
+            events,
             requests,
             duration,
             signatures,
@@ -135,6 +191,29 @@ impl Metrics {
     pub fn signed(&self, scheme: Scheme, index: u64) {
         self.signatures.get_or_create(&Signed { scheme: scheme.as_str() }).inc();
         self.log_entries.inner().fetch_max(index + 1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Takes over how collections are.
+    pub fn collections(&self, now: &Collections) {
+        // Keys and addresses that are not configured any more have no line.
+        self.chains.clear();
+        for Element { key, element, not_after } in &now.chains {
+            let labels = ChainElement { key: key.to_string(), element };
+            self.chains.get_or_create(&labels).set(not_after.as_second());
+        }
+        for (url, state) in &now.circuits {
+            let state = match state {
+                CircuitState::Closed => 0,
+                CircuitState::HalfOpen => 1,
+                CircuitState::Open => 2,
+            };
+            self.circuits.get_or_create(&Service { url: url.clone() }).set(state);
+        }
+        let Counts { delivered, failed, dropped } = now.events;
+        for (result, count) in [("delivered", delivered), ("failed", failed), ("dropped", dropped)] {
+            let counter = self.events.get_or_create(&EventResult { result });
+            counter.inner().fetch_max(count, std::sync::atomic::Ordering::Relaxed);
+        }
     }
 
     /// The text form, with the state as it is now.
@@ -176,6 +255,15 @@ mod tests {
         metrics.answered(&http::Method::GET, None, 404, Duration::from_millis(2));
         metrics.answered(&"BREW".parse().unwrap(), None, 405, Duration::ZERO);
         metrics.signed(Scheme::Ed25519, 6);
+        metrics.collections(&Collections {
+            chains: vec![Element {
+                key: "collections/main".parse().unwrap(),
+                element: "leaf",
+                not_after: "2027-01-01T00:00:00Z".parse().unwrap(),
+            }],
+            circuits: vec![("https://a".into(), CircuitState::Open)],
+            events: Counts { delivered: 3, failed: 2, dropped: 1 },
+        });
         let text = metrics.encode(true, Some(3), Publication { entries: 5, stopped: true });
         for line in [
             r#"countersign_http_requests_total{method="GET",route="none",status="404"} 1"#,
@@ -185,6 +273,10 @@ mod tests {
             "countersign_publication_log_entries 5",
             "countersign_publication_log_stopped 1",
             "countersign_ready 1",
+            r#"countersign_chain_not_after_seconds{key="collections/main",element="leaf"} 1798761600"#,
+            r#"countersign_autograph_circuit{url="https://a"} 2"#,
+            r#"countersign_webhook_events_total{result="delivered"} 3"#,
+            r#"countersign_webhook_events_total{result="dropped"} 1"#,
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

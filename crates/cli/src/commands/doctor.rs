@@ -69,6 +69,7 @@ pub async fn run(context: &Context) -> Result<Outcome, Failure> {
                 seal::look(&api, &mut checks).await;
             }
             checks.push(expiry::tokens(&api).await);
+            checks.extend(expiry::chains::look(&api).await);
         }
         Err(failure) => {
             let mut check = Check::new("server", State::Unseen, failure.message);

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod backup;
 pub mod cert;
+pub mod collection;
 pub mod demo;
 pub mod doctor;
 pub mod key;
@@ -40,6 +41,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Outcome, Failure
         Command::SecureBoot(command) => secureboot::run(context, command).await,
         Command::Tag(command) => tag::run(context, command).await,
         Command::Authority(command) => authority::run(context, command).await,
+        Command::Collection(command) => collection::run(context, command).await,
         Command::Log(command) => log::run(context, command).await,
         Command::Backup(command) => backup::run(context, command).await,
         Command::Seal(command) => seal::run(context, command).await,

@@ -1,18 +1,21 @@
-//! `token`: give out, list, revoke.
+//! `token`: give out, list, revoke; tokens, and Hawk pairs.
+
+use std::path::{Path, PathBuf};
 
 use countersign_model::time;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::api::{BASE, Request, escape};
+use crate::api::{Answer, BASE, Request, escape};
 use crate::args::{Expiry, TokenCommand};
 use crate::context::Context;
 use crate::failure::{Failure, OrUnknown as _, Outcome};
 use crate::files::{self, Mode};
-use crate::output::{Field, table};
+use crate::output::{Field, card, table};
 
-const COLUMNS: [Field<'_>; 6] = [
+const COLUMNS: [Field<'_>; 7] = [
     ("ID", "/id"),
+    ("KIND", "/kind"),
     ("LABEL", "/label"),
     ("CREATED", "/created"),
     ("EXPIRES", "/expires"),
@@ -20,10 +23,12 @@ const COLUMNS: [Field<'_>; 6] = [
     ("REVOKED", "/revoked"),
 ];
 
+const HAWK_PAIR: [Field<'_>; 2] = [("id", "/id"), ("secret", "/secret")];
+
 /// Runs a command of `token`.
 pub async fn run(context: &Context, command: TokenCommand) -> Result<Outcome, Failure> {
     match command {
-        TokenCommand::Create { principal, label, expires, actions, resources, output } => {
+        TokenCommand::Create { principal, label, expires, actions, resources, hawk, output } => {
             let mut document = json!({});
             if let Some(label) = label {
                 document["label"] = label.into();
@@ -37,7 +42,10 @@ pub async fn run(context: &Context, command: TokenCommand) -> Result<Outcome, Fa
             if !resources.is_empty() {
                 document["resources"] = resources.into();
             }
-            create(context, principal.as_str(), &document, output.as_deref()).await
+            let kind = if hawk { "hawk" } else { "tokens" };
+            let path = format!("/principals/{}/{kind}", escape(principal.as_str()));
+            let answer = context.api().await?.post(&path, &document).await?;
+            if hawk { show_hawk(context, &answer, output) } else { show_token(context, &answer, output) }
         }
         TokenCommand::List { principal } => {
             let path = format!("/principals/{}/tokens", escape(principal.as_str()));
@@ -55,39 +63,59 @@ pub async fn run(context: &Context, command: TokenCommand) -> Result<Outcome, Fa
                 // The API answers with nothing (204); a script still gets a document.
                 context.out.value(&json!({ "id": id, "revoked": true }), |_| String::new())?;
             }
-            context.out.say(&format!("token `{id}` is refused from now on"));
+            context.out.say(&format!("`{id}` is refused from now on"));
             Ok(Outcome::Done)
         }
     }
 }
 
-async fn create(
-    context: &Context,
-    principal: &str,
-    document: &Value,
-    output: Option<&std::path::Path>,
-) -> Result<Outcome, Failure> {
-    let path = format!("/principals/{}/tokens", escape(principal));
-    let answer = context.api().await?.post(&path, document).await?;
+/// Shows or keeps the token that was made.
+fn show_token(context: &Context, answer: &Answer, output: Option<PathBuf>) -> Result<Outcome, Failure> {
     let made: Value = answer.json()?;
     let token = made["token"].as_str().ok_or_else(|| Failure::unknown("the server's answer has no token"))?;
     match output {
-        Some(file) => {
-            if let Err(failure) = files::write_new(file, format!("{token}\n").as_bytes(), Mode::Private) {
-                let id = made["id"].as_str().unwrap_or_default();
-                let hint =
-                    format!("nobody has the token now: `countersign token revoke {id}`, and try again");
-                return Err(failure.hint(hint));
-            }
-            context.out.say(&format!("wrote the token to `{}`", file.display()));
-        }
+        Some(file) => keep(context, &file, token, &made)?,
         None => context.out.document(&answer.body, |_| token.to_owned())?,
     }
+    say_end(context, &made);
+    Ok(Outcome::Done)
+}
+
+/// Shows the Hawk pair that was made, or keeps its secret and shows its id.
+fn show_hawk(context: &Context, answer: &Answer, output: Option<PathBuf>) -> Result<Outcome, Failure> {
+    let made: Value = answer.json()?;
+    let part = |name: &str| {
+        let missing = || Failure::unknown(format!("the server's answer has no `{name}`"));
+        made[name].as_str().ok_or_else(missing)
+    };
+    let (id, secret) = (part("id")?, part("secret")?);
+    match output {
+        Some(file) => {
+            keep(context, &file, secret, &made)?;
+            context.out.value(&json!({ "id": id, "expires": made["expires"] }), |_| id.to_owned())?;
+        }
+        None => context.out.document(&answer.body, |pair| card(pair, &HAWK_PAIR))?,
+    }
+    say_end(context, &made);
+    Ok(Outcome::Done)
+}
+
+/// Writes a secret into a file of its own.
+fn keep(context: &Context, file: &Path, secret: &str, made: &Value) -> Result<(), Failure> {
+    if let Err(failure) = files::write_new(file, format!("{secret}\n").as_bytes(), Mode::Private) {
+        let id = made["id"].as_str().unwrap_or_default();
+        let hint = format!("nobody has the secret now: `countersign token revoke {id}`, and try again");
+        return Err(failure.hint(hint));
+    }
+    context.out.say(&format!("wrote the secret to `{}`", file.display()));
+    Ok(())
+}
+
+fn say_end(context: &Context, made: &Value) {
     match made["expires"].as_str() {
         Some(expires) => context.out.say(&format!("it ends at {expires}, and is shown this once only")),
         None => context.out.say("it never ends, and is shown this once only"),
     }
-    Ok(Outcome::Done)
 }
 
 /// The time as the API takes it; null for never.

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod appliance;
+mod collection_clients;
+mod collection;
+mod collection_import;
 mod command_line;
 mod faults;
 mod formats;
@@ -13,3 +16,4 @@ mod server;
 mod tag;
 mod tag_service;
 mod tags;
+mod token;

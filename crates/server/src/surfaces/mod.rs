@@ -6,8 +6,12 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::described;
 
 pub mod appliance;
+pub mod autograph;
+pub mod chains;
+pub mod collections;
 pub mod log;
 pub mod native;
 pub mod process;
@@ -20,7 +24,10 @@ pub fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(process::routes())
         .merge(native::routes())
         .merge(log::routes())
+        .merge(chains::routes())
         .merge(of_appliance(config))
+        .merge(of_autograph(config))
+        .merge(of_collections(config))
         .merge(of_tags(config))
 }
 
@@ -29,13 +36,26 @@ pub fn routes_but_native(config: &Config) -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .merge(process::routes())
         .merge(log::routes())
+        .merge(chains::routes())
         .merge(of_appliance(config))
+        .merge(of_autograph(config))
+        .merge(of_collections(config))
         .merge(of_tags(config))
 }
 
 /// The routes of the appliance, if it is switched on.
 fn of_appliance(config: &Config) -> OpenApiRouter<App> {
     if config.appliance().enabled { appliance::routes() } else { OpenApiRouter::default() }
+}
+
+/// The routes of the collections surface, if it is switched on.
+fn of_collections(config: &Config) -> OpenApiRouter<App> {
+    if config.collections().enabled { collections::routes() } else { OpenApiRouter::default() }
+}
+
+/// The routes of the Autograph surface, if it is switched on.
+fn of_autograph(config: &Config) -> OpenApiRouter<App> {
+    if config.autograph().enabled { autograph::routes() } else { OpenApiRouter::default() }
 }
 
 /// The routes of the tags surface that are switched on.
@@ -69,6 +89,9 @@ fn of_tags(config: &Config) -> OpenApiRouter<App> {
         (name = "principals", description = "Who may ask, and their tokens"),
         (name = "policy", description = "Who may do what"),
         (name = "log", description = "The signing log, with proofs"),
+        (name = "appliance", description = "Keys and signatures for boards and boot loaders, as balenaSign's clients ask"),
+        (name = "autograph", description = "Signatures for clients of Autograph: requests are signed with a Hawk pair"),
+        (name = "collections", description = "Records that are reviewed, signed and published, as Kinto's clients ask"),
         (name = "tags", description = "Texts that several authorities sign, by name and version"),
         (name = "authorities", description = "Who vouches for tags, with which keys over time"),
         (name = "publication", description = "The log of what was published, with proofs"),
@@ -83,5 +106,8 @@ impl utoipa::Modify for Credentials {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let components = openapi.components.get_or_insert_with(Default::default);
         components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        for (name, scheme) in described::credentials() {
+            components.add_security_scheme(name, scheme);
+        }
     }
 }

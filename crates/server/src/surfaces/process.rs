@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
+use countersign_core::collections::{autograph, chain, webhook};
 use countersign_core::pipeline::authorise;
 use countersign_core::publication;
 use countersign_model::{Action, Resource, Surface};
@@ -16,7 +17,7 @@ use utoipa_axum::routes;
 
 use crate::app::{App, Meta};
 use crate::auth;
-use crate::metrics::Publication;
+use crate::metrics::{Collections, Publication};
 use crate::problem::Problem;
 
 /// The surface's routes.
@@ -88,6 +89,11 @@ pub async fn metrics(
     let ready = app.ctx.not_ready().await.is_empty();
     let head = app.ctx.store().log_head(app.ctx.node().as_str()).await.ok().flatten();
     let (entries, stopped) = (publication::size(&app.ctx), publication::halt(&app.ctx).is_some());
+    app.metrics.collections(&Collections {
+        chains: chain::in_use(&app.ctx),
+        circuits: autograph::circuits(&app.ctx),
+        events: webhook::counts(&app.ctx),
+    });
     let text = app.metrics.encode(ready, head.map(|head| head.size), Publication { entries, stopped });
     Ok(answer(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text))
 }

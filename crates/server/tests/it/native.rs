@@ -196,7 +196,11 @@ async fn a_token_narrows_and_expires_as_it_was_made() {
 
     let hawk = house.ask("POST", "/countersign/v1/principals/ana/hawk").send().await.expect(201);
     let hawk: wire::HawkMade = serde_json::from_value(hawk).unwrap();
-    assert!(hawk.secret.len() >= 32);
+    assert!(hawk.secret.len() >= 32 && hawk.expires.is_some());
+    let listed = house.ask("GET", path).send().await.expect(200);
+    let listed: wire::TokenList = serde_json::from_value(listed).unwrap();
+    let kinds: Vec<(&str, &str)> = listed.tokens.iter().map(|one| (&*one.id, &*one.kind)).collect();
+    assert!(kinds.contains(&(&hawk.id, "hawk")) && kinds.contains(&(&made.id, "token")), "{kinds:?}");
 
     let disabled = house.ask("POST", "/countersign/v1/principals/ana/disable").send().await.expect(200);
     let disabled: wire::Principal = serde_json::from_value(disabled).unwrap();

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use axum::body::Body;
 use base64::Engine as _;
@@ -12,6 +13,7 @@ use countersign_server::app::{App, Front};
 use countersign_server::auth::Peer;
 use countersign_server::config::Config;
 use countersign_server::listener::Remote;
+use countersign_server::outside::Outside;
 use countersign_testkit::postgres::Database;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -56,11 +58,32 @@ impl House {
         [Self::with(config).await, Self { _dir: Some(dir), _database: Some(database), ..house }]
     }
 
+    /// Two nodes on one PostgreSQL.
+    pub async fn two_nodes() -> (Self, Self) {
+        let database = Database::create().await.unwrap();
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let of = |data: &Path| {
+            let mut options = OpenOptions::new(data);
+            options.database = Some(database.url.clone());
+            options
+        };
+        let first = Self::opened(of(one.path()), "").await;
+        std::fs::create_dir(other.path().join("host")).unwrap();
+        std::fs::copy(one.path().join("host/seal.key"), other.path().join("host/seal.key")).unwrap();
+        // The first start made the token.
+        std::fs::copy(one.path().join("admin.token"), other.path().join("admin.token")).unwrap();
+        let second = Self::opened(of(other.path()), "").await;
+        (Self { _dir: Some(one), _database: Some(database), ..first }, Self { _dir: Some(other), ..second })
+    }
+
     async fn opened(mut options: OpenOptions, config: &str) -> Self {
         options.program = key_host();
         let data = options.data.clone();
+        let config = Config::parse(config).unwrap();
+        options.collections = config.collections().settings(&config.reached_at(), &data).unwrap();
+        options.http = Outside::new().map(|client| Arc::new(client) as _);
         let ctx = startup::open(options).await.unwrap();
-        let app = App::new(ctx, Config::parse(config).unwrap());
+        let app = App::new(ctx, config);
         let front = app.front();
         let admin = std::fs::read_to_string(data.join("admin.token")).unwrap().trim().to_owned();
         Self { app, front, admin, _dir: None, _database: None }

@@ -1,4 +1,6 @@
-//! What will end soon: tokens, and the certificate of TLS.
+//! What will end soon: tokens, the certificate of TLS, and the chains of content signatures.
+
+pub mod chains;
 
 use std::path::Path;
 

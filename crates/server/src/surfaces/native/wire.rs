@@ -665,14 +665,17 @@ pub struct TokenMade {
 pub struct HawkMade {
     pub id: String,
     pub secret: String,
+    pub expires: Option<String>,
 }
 
-/// A token without its secret.
+/// A token or a Hawk pair, without its secret.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the names are the documentation")]
 pub struct Token {
     pub id: String,
+    /// `token` or `hawk`.
+    pub kind: String,
     pub label: Option<String>,
     pub created: String,
     pub expires: Option<String>,

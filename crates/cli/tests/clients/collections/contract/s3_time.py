@@ -177,6 +177,16 @@ def _(w):
 
 @check("3.2")
 def _(w):
+    """`If-Match: *` is of whatever is there."""
+    path = w.records({"a": 1})
+    w.admin.get(path + "/r1", {"If-Match": "*"}).has(200)
+    w.admin.put(path + "/r1", {"data": {"a": 2}}, {"If-Match": "*"}).has(200)
+    w.admin.put(path + "/x", {}, {"If-Match": "*"}).refused(412, 114)
+    w.admin.get(path + "/x").has(404)
+
+
+@check("3.2")
+def _(w):
     """The value of a condition is an integer in quotes, or `*`."""
     path = w.records({}) + "/r1"
     for value in ("abc", "1234", '"abc"', '"12', '"', "", '""', '"1", "2"', 'W/"12"'):
