@@ -108,6 +108,8 @@ async fn fill(kinto: &Kinto) {
     let file = json!({ "location": "staging/cats/x.bin", "filename": "x.bin", "mimetype": "a/b", "size": 3, "hash": "00" });
     let data = json!({ "data": { "age": 1, "attachment": file } });
     kinto.ask("PUT", &format!("{CATS}/records/with-file"), data).await;
+    let readers = json!({ "permissions": { "read": ["basicauth:1a", "basicauth:2b"] } });
+    kinto.ask("PATCH", &format!("{CATS}/records/cat-5"), readers).await;
     // Older than the schema that comes now, which it does not fit.
     let schema =
         json!({ "type": "object", "required": ["age"], "properties": { "age": { "type": "integer" } } });
@@ -196,10 +198,15 @@ async fn a_bucket_of_a_real_kinto_moves_with_its_timestamps_and_is_published_and
 
         // Published, and verified by somebody who was not there.
         let source = format!(
-            "collection import {} staging --auth-file auth --as source --state source.json",
+            "collection import {} staging --auth-file auth --as source --state source.json --map map --record-permissions",
             kinto.url
         );
         desk.admin(&source).good();
+        let record = desk.ask("GET", "/buckets/source/collections/cats/records/cat-5", Value::Null).await;
+        assert_eq!(record["permissions"]["read"], json!(["principal:ana"]));
+        let group = desk.ask("GET", "/buckets/source/collections/cats", Value::Null).await;
+        let writers = group["permissions"]["write"].as_array().unwrap().clone();
+        assert!(writers.contains(&json!("/buckets/source/groups/cats-editors")), "{writers:?}");
         desk.admin("collection sign source/cats").good();
         desk.write("root.pem", desk.admin("collection root").good());
         let said = desk.anybody("collection verify destination/cats --root root.pem").good();
@@ -246,6 +253,50 @@ async fn an_import_that_was_killed_goes_on_and_ends_with_the_same_records() {
         assert_eq!((&dogs["compared"]["other_time"], &dogs["changed_here"]), (&json!(0), &json!(0)));
         let other = format!("collection import {}x staging --state state --resume", old.server.url);
         desk.admin(&other).is(2, "is about bucket `staging`");
+        let nobody = format!("collection import {} staging --state none", old.server.url);
+        desk.admin(&nobody).is(1, "--auth-file");
     }
     old.admin(&format!("collection import {} nothing", old.server.url)).is(1, "hint: ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_with_a_copy_of_the_old_server_fetches_only_what_has_changed() {
+    let kinto = Kinto::start().await;
+    for bucket in ["source", "destination"] {
+        let collection = format!("/buckets/{bucket}/collections/dogs");
+        kinto.ask("PUT", &format!("/buckets/{bucket}"), json!({})).await;
+        kinto.ask("PUT", &collection, json!({})).await;
+        for i in 0..20 {
+            let body = json!({ "data": { "n": i } });
+            kinto.ask("PUT", &format!("{collection}/records/dog-{i}"), body).await;
+        }
+    }
+    let desk = Desk::on(Engine::Sqlite).await;
+    desk.write("auth", "ana:secret\n");
+    // What a reader has of the old server.
+    let records =
+        kinto.ask("GET", "/buckets/destination/collections/dogs/records", Value::Null).await["data"].clone();
+    let timestamp = records[0]["last_modified"].clone();
+    let old = json!({ "metadata": { "id": "dogs" }, "timestamp": timestamp, "changes": records });
+    desk.write("old.json", old.to_string());
+    for bucket in ["source", "destination"] {
+        let record = |id: &str| format!("/buckets/{bucket}/collections/dogs/records/{id}");
+        kinto.ask("DELETE", &record("dog-3"), Value::Null).await;
+        kinto.ask("PATCH", &record("dog-4"), json!({ "data": { "n": 44 } })).await;
+    }
+    for bucket in ["source", "destination"] {
+        desk.admin(&format!("collection import {} {bucket} --auth-file auth", kinto.url)).good();
+    }
+    let same = desk.admin("collection diff source/dogs").good();
+    assert!(same.starts_with("0 added, 0 changed, 0 removed"), "{same}");
+    desk.admin("collection sign source/dogs").good();
+    desk.write("root.pem", desk.admin("collection root").good());
+    let verify = "--json collection verify destination/dogs --root root.pem --since old.json -o new.json";
+    let read = desk.anybody(verify).json();
+    assert_eq!((&read["valid"], &read["records"]), (&json!(true), &json!(19)));
+    assert_eq!(read["fetched_again_because"], Value::Null);
+    // Those that say the same still have their times.
+    let new: Value = serde_json::from_slice(&std::fs::read(desk.path("new.json")).unwrap()).unwrap();
+    let kept = |record: &&Value| old["changes"].as_array().unwrap().contains(record);
+    assert_eq!(new["changes"].as_array().unwrap().iter().filter(kept).count(), 18);
 }

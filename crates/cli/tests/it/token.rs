@@ -50,7 +50,7 @@ fn a_hawk_pair_is_made_listed_used_and_revoked() {
     assert_eq!(status_of(&server, &id, &secret), "201");
 
     let again = output(&[&["--data", text(&data)], &create[..]].concat());
-    assert_eq!(again.status.code(), Some(1), "the file is there already");
+    assert_eq!(again.status.code(), Some(2), "the file is there already");
     let said = String::from_utf8(again.stderr).unwrap();
     let unused = said.split("token revoke ").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
     run(&["token", "revoke", unused]);

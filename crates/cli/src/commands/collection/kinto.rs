@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+use super::batch::{Inner, Part};
 use crate::api::{Answer, Api, Request};
 use crate::failure::{Failure, OrUnknown as _};
 use crate::output::safe;
@@ -19,6 +20,8 @@ pub struct Kinto {
     api: Api,
     /// `Authorization` for a server that is not ours.
     authorization: Option<Zeroizing<String>>,
+    /// What to do when it does not know who asks; `None`: what is said of our own.
+    who: Option<&'static str>,
 }
 
 /// `GET /v1/`, as far as it is used here.
@@ -47,25 +50,6 @@ pub struct Object {
     pub permissions: Map<String, Value>,
 }
 
-/// A request of a batch, and its answer.
-#[derive(Clone, Debug)]
-pub struct Inner {
-    pub method: Method,
-    pub path: String,
-    pub headers: Map<String, Value>,
-    pub body: Option<Value>,
-}
-
-/// An answer in a batch.
-#[derive(Debug, Deserialize)]
-pub struct Part {
-    /// The status.
-    pub status: u16,
-    /// The document.
-    #[serde(default)]
-    pub body: Value,
-}
-
 const TOTALS: [HeaderName; 2] =
     [HeaderName::from_static("total-objects"), HeaderName::from_static("total-records")];
 const NEXT_PAGE: HeaderName = HeaderName::from_static("next-page");
@@ -79,7 +63,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 impl Kinto {
     /// The server that commands speak to.
     pub fn here(api: Api) -> Self {
-        Self { api, authorization: None }
+        Self { api, authorization: None, who: None }
     }
 
     /// A server elsewhere.
@@ -98,7 +82,22 @@ impl Kinto {
             let bearer = credentials.starts_with("Bearer ");
             Zeroizing::new(if bearer { credentials.to_owned() } else { basic() })
         });
-        Ok(Self { api, authorization })
+        Ok(Self { api, authorization, who: None })
+    }
+
+    /// Says what to do when the server does not know who asks, or does not let them.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.who = Some(hint);
+        self
+    }
+
+    fn good(&self, answer: Answer, what: &str) -> Result<Answer, Failure> {
+        let unknown = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        good(answer, what).map_err(|failure| match self.who {
+            Some(hint) if unknown => failure.hint(hint),
+            _ => failure,
+        })
     }
 
     /// The client of what is not in the protocol.
@@ -144,7 +143,7 @@ impl Kinto {
     /// # Errors
     /// What the server said, or that no answer came.
     pub async fn get(&self, path: &str) -> Result<Answer, Failure> {
-        good(self.send(|| Ok(self.request(Method::GET, path))).await?, path)
+        self.good(self.send(|| Ok(self.request(Method::GET, path))).await?, path)
     }
 
     /// The root document.
@@ -166,7 +165,7 @@ impl Kinto {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        good(answer, path)?.json().map(Some)
+        self.good(answer, path)?.json().map(Some)
     }
 
     /// All objects of a list, page by page.
@@ -177,6 +176,15 @@ impl Kinto {
     /// As [`get`](Self::get), and if the list does not end.
     pub async fn list(&self, path: &str) -> Result<Vec<Map<String, Value>>, Failure> {
         let mut all = Vec::new();
+        self.each(path, |object| all.push(object)).await?;
+        Ok(all)
+    }
+
+    /// As [`list`](Self::list), one after the other: only a page is held.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn each(&self, path: &str, mut see: impl FnMut(Map<String, Value>)) -> Result<(), Failure> {
         let mut next = Some(path.to_owned());
         while let Some(path) = next {
             let answer = self.get(&path).await?;
@@ -185,9 +193,9 @@ impl Kinto {
             if page.data.is_empty() && next.is_some() {
                 return Err(Failure::unknown("the server's list does not end"));
             }
-            all.extend(page.data);
+            page.data.into_iter().for_each(&mut see);
         }
-        Ok(all)
+        Ok(())
     }
 
     /// One page of a list.
@@ -203,7 +211,7 @@ impl Kinto {
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn count(&self, path: &str) -> Result<Option<u64>, Failure> {
-        let answer = good(self.send(|| Ok(self.request(Method::HEAD, path))).await?, path)?;
+        let answer = self.good(self.send(|| Ok(self.request(Method::HEAD, path))).await?, path)?;
         Ok(TOTALS.iter().find_map(|name| answer.header(name)?.parse().ok()))
     }
 
@@ -227,7 +235,7 @@ impl Kinto {
             }
             request.json(body)
         };
-        good(self.send(make).await?, path)
+        self.good(self.send(make).await?, path)
     }
 
     /// Sends requests as one batch, which has no more than the server takes. Answers are in the same order.
@@ -259,44 +267,6 @@ struct Page {
     data: Vec<Map<String, Value>>,
 }
 
-impl Inner {
-    /// `PUT` of an object.
-    pub fn put(path: String, body: Value) -> Self {
-        Self { method: Method::PUT, path, headers: Map::new(), body: Some(body) }
-    }
-
-    /// A request without a body.
-    pub fn bare(method: Method, path: String) -> Self {
-        Self { method, path, headers: Map::new(), body: None }
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.headers.insert(name.to_owned(), value.into());
-        self
-    }
-
-    fn to_json(&self) -> Value {
-        let mut request = json!({ "method": self.method.as_str(), "path": self.path });
-        if !self.headers.is_empty() {
-            request["headers"] = Value::Object(self.headers.clone());
-        }
-        if let Some(body) = &self.body {
-            request["body"] = body.clone();
-        }
-        request
-    }
-}
-
-impl Part {
-    /// Why it was refused.
-    pub fn failure(&self, what: &str) -> Failure {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        refusal(status, self.body.to_string().into(), what)
-    }
-}
-
 /// The answer, if it is a good one.
 ///
 /// - `what`: what was asked for, for the person.
@@ -316,7 +286,7 @@ pub fn good(answer: Answer, what: &str) -> Result<Answer, Failure> {
 }
 
 /// A refusal in the server's words; where it has none, in ours.
-fn refusal(status: StatusCode, body: bytes::Bytes, what: &str) -> Failure {
+pub fn refusal(status: StatusCode, body: bytes::Bytes, what: &str) -> Failure {
     let document: Option<Value> = serde_json::from_slice(&body).ok();
     let said = document.as_ref().and_then(|document| document["message"].as_str());
     let (said, missing) = (said.map(safe), status == StatusCode::NOT_FOUND);

@@ -2,12 +2,14 @@
 //! protocol of Kinto.
 //!
 //! ```text
-//! kinto.rs   the protocol as a client sees it      source.rs   what the server signs, and where it goes
-//! init.rs    status.rs   diff.rs   steps.rs        for editors and reviewers
-//! verify.rs  reader.rs   export.rs   root.rs       for readers
-//! import/    from a running Kinto
+//! kinto.rs  batch.rs                          the protocol as a client sees it
+//! source.rs                                   what the server signs, and where it goes
+//! init.rs  status.rs  diff.rs  steps.rs       for editors and reviewers
+//! verify.rs  reader.rs  export.rs  root.rs    for readers
+//! import/                                     from a running Kinto
 //! ```
 
+mod batch;
 mod diff;
 mod export;
 mod import;

@@ -14,7 +14,7 @@ use super::kinto::{Kinto, good};
 use crate::api::{Api, Request};
 use crate::args::Target;
 use crate::context::Context;
-use crate::failure::{Failure, OrUnknown as _};
+use crate::failure::{Failure, Kind, OrUnknown as _};
 use crate::files;
 use crate::transport::Transport;
 
@@ -90,7 +90,12 @@ impl Place {
             Self::Server(kinto, path) => {
                 let since = since.map(|since| format!("&_since=%22{since}%22")).unwrap_or_default();
                 let path = format!("{path}?_expected={expected}{since}");
-                fetch(kinto.api(), kinto.request(Method::GET, &path), MAX_CHANGESET).await
+                let fetched = fetch(kinto.api(), kinto.request(Method::GET, &path), MAX_CHANGESET).await;
+                fetched.map_err(|failure| match failure.kind {
+                    Kind::Refused => failure
+                        .hint("is this where it is published? what is published can be read without a token"),
+                    Kind::Unknown => failure,
+                })
             }
             Self::Static(api, path) => fetch(api, Request::get(path), MAX_CHANGESET).await,
             Self::File(path) => Ok(files::read_whole(path, MAX_CHANGESET as u64)?.into()),

@@ -11,8 +11,15 @@ import os
 import tempfile
 
 import requests
-from kinto_http import (AsyncClient, BearerTokenAuth, BucketNotFound, Client, CollectionNotFound, KintoBatchException,
-                        KintoException)
+from kinto_http import (
+    AsyncClient,
+    BearerTokenAuth,
+    BucketNotFound,
+    Client,
+    CollectionNotFound,
+    KintoBatchException,
+    KintoException,
+)
 from kinto_http.patch_type import BasicPatch, JSONPatch, MergePatch
 from kinto_http.replication import replicate
 
@@ -210,7 +217,9 @@ def attachments():
         content = os.urandom(300_000)
         with open(path, "wb") as file:
             file.write(content)
-        c.add_attachment(id="r", filepath=path, data={"a": 1}, permissions={"read": ["system.Everyone"]}, mimetype="text/x")
+        c.add_attachment(
+            id="r", filepath=path, data={"a": 1}, permissions={"read": ["system.Everyone"]}, mimetype="text/x"
+        )
         record = c.get_record(id="r")
         told = record["data"]["attachment"]
         assert told["hash"] == hashlib.sha256(content).hexdigest() and told["mimetype"] == "text/x", told
@@ -220,8 +229,11 @@ def attachments():
             assert file.read() == content
         c.remove_attachment(id="r")
         assert c.get_record(id="r")["data"].get("attachment") is None
-        asyncio.run(AsyncClient(server_url=SERVER, auth=ADMIN, bucket="ka", collection="c").add_attachment(
-            id="s", filepath=path))
+        asyncio.run(
+            AsyncClient(server_url=SERVER, auth=ADMIN, bucket="ka", collection="c").add_attachment(
+                id="s", filepath=path
+            )
+        )
         assert c.get_record(id="s")["data"]["attachment"]["size"] == len(content)
 
 
@@ -289,7 +301,9 @@ def bearer():
     """A token without its name."""
     if "PEER" in os.environ:
         return
-    assert Client(server_url=SERVER, auth=BearerTokenAuth(ADMIN[1])).server_info()["user"]["id"] == f"principal:{ADMIN[0]}"
+    assert (
+        Client(server_url=SERVER, auth=BearerTokenAuth(ADMIN[1])).server_info()["user"]["id"] == f"principal:{ADMIN[0]}"
+    )
 
 
 def everything_goes():
@@ -298,7 +312,18 @@ def everything_goes():
     assert len(c.delete_buckets()) >= 1 and c.get_buckets() == []
 
 
-parts = [buckets, groups, collections, records, batches, permissions_and_history, attachments, reviews, replication, bearer]
+parts = [
+    buckets,
+    groups,
+    collections,
+    records,
+    batches,
+    permissions_and_history,
+    attachments,
+    reviews,
+    replication,
+    bearer,
+]
 for part in parts:
     part()
     print("ok", part.__name__)

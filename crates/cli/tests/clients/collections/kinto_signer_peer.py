@@ -25,21 +25,36 @@ MEMORY = "memory"
 
 def start(secret):
     """Starts a Kinto in memory and returns a function that asks it."""
-    app = kinto.main({}, config=None, **{
-        "storage_backend": "kinto.core.storage.memory", "cache_backend": "kinto.core.cache.memory",
-        "permission_backend": "kinto.core.permission.memory", "userid_hmac_secret": "s", "multiauth.policies": "basicauth",
-        "bucket_create_principals": "system.Authenticated", "includes": "kinto_signer",
-        "signer.resources": "/buckets/source -> /buckets/preview -> /buckets/destination",
-        "signer.signer_backend": "kinto_signer.signer.autograph", "signer.autograph.server_url": os.environ["AUTOGRAPH"],
-        "signer.autograph.hawk_id": HAWK[0], "signer.autograph.hawk_secret": secret,
-    })
+    app = kinto.main(
+        {},
+        config=None,
+        **{
+            "storage_backend": "kinto.core.storage.memory",
+            "cache_backend": "kinto.core.cache.memory",
+            "permission_backend": "kinto.core.permission.memory",
+            "userid_hmac_secret": "s",
+            "multiauth.policies": "basicauth",
+            "bucket_create_principals": "system.Authenticated",
+            "includes": "kinto_signer",
+            "signer.resources": "/buckets/source -> /buckets/preview -> /buckets/destination",
+            "signer.signer_backend": "kinto_signer.signer.autograph",
+            "signer.autograph.server_url": os.environ["AUTOGRAPH"],
+            "signer.autograph.hawk_id": HAWK[0],
+            "signer.autograph.hawk_secret": secret,
+        },
+    )
     server = create_server(app, host="127.0.0.1", port=0)
     threading.Thread(target=server.run, daemon=True).start()
 
     def ask(method, path, data=None):
         body = None if data is None else json.dumps({"data": data}).encode()
-        headers = {"Content-Type": "application/json", "Authorization": "Basic " + base64.b64encode(b"admin:s").decode()}
-        request = urllib.request.Request(f"http://127.0.0.1:{server.effective_port}/v1{path}", body, headers, method=method)
+        headers = {
+            "Content-Type": "application/json",
+            "Authorization": "Basic " + base64.b64encode(b"admin:s").decode(),
+        }
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{server.effective_port}/v1{path}", body, headers, method=method
+        )
         try:
             with urllib.request.urlopen(request) as answer:
                 return answer.status, json.load(answer), answer.headers

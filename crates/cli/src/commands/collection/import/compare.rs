@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use countersign_model::canonical::python_compact;
 use countersign_model::digest::sha256;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::commands::collection::kinto::{Kinto, content, last_modified, text};
 use crate::failure::Failure;
@@ -38,13 +38,14 @@ pub async fn compare(from: (&Kinto, &str), to: (&Kinto, &str)) -> Result<(Compar
 async fn read(kinto: &Kinto, path: &str) -> Result<(Records, u64), Failure> {
     let mut records = Records::new();
     let mut attachments = 0;
-    // Whole pages, as large as the server gives them.
-    for record in kinto.list(path).await? {
+    // Pages as large as the server gives them.
+    let keep = |record: Map<String, Value>| {
         attachments += u64::from(record.contains_key("attachment"));
         let time = last_modified(&record);
         let said = python_compact(&Value::Object(content(&record)));
         records.insert(text(&record, "id").to_owned(), (sha256(said.as_bytes()), time));
-    }
+    };
+    kinto.each(path, keep).await?;
     Ok((records, attachments))
 }
 

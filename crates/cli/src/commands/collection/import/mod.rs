@@ -28,6 +28,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files;
 use crate::output::safe;
 use crate::secret;
+use crate::transport::is_loopback;
 
 /// What is done with one bucket.
 struct Import<'a> {
@@ -63,15 +64,23 @@ const SIGNERS: [&str; 11] = [
     "last_signature_date",
 ];
 
+/// What to do when the old server does not let us in.
+const WHO: &str = "the old server asks who you are: `--auth-file FILE` with NAME:PASSWORD of somebody who may write the bucket, \
+                   so that permissions are seen too";
+
 /// Copies a bucket, or goes on copying it.
 pub async fn run(context: &Context, options: &ImportKinto) -> Result<Outcome, Failure> {
     let credentials = options.auth_file.as_deref().map(secret::first_line).transpose()?;
     let ca = options.kinto_ca.as_deref().map(files::read_small).transpose()?;
     let credentials = credentials.as_ref().map(|credentials| credentials.as_str());
+    let host = options.url.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
+    if credentials.is_some() && host.is_some_and(|host| !host.starts_with('[') && !is_loopback(host)) {
+        context.out.say("warning: the credentials go to the old server without encryption; use https://");
+    }
     let name = options.name.as_deref().unwrap_or(&options.bucket);
     let mut import = Import {
         options,
-        from: Kinto::at(&options.url, credentials, ca.as_deref().map(Vec::as_slice))?,
+        from: Kinto::at(&options.url, credentials, ca.as_deref().map(Vec::as_slice))?.with_hint(WHO),
         to: Kinto::here(context.api().await?),
         people: People::read(options.map.as_deref(), &options.bucket, name)?,
         bucket: &options.bucket,
@@ -152,10 +161,7 @@ impl Import<'_> {
 
     /// An object of the old server that must be there.
     async fn fetch(&self, path: &str) -> Result<Object, Failure> {
-        let found = self.from.find(path).await.map_err(|failure| {
-            let place = self.from.place();
-            failure.hint(format!("{place} must let us read: `--auth-file FILE` with NAME:PASSWORD of one who may write the bucket, so that permissions are seen too"))
-        })?;
+        let found = self.from.find(path).await?;
         found.ok_or_else(|| Failure::refused(format!("there is no `{path}` at {}", self.from.place())))
     }
 

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::people::People;
 use super::time_of;
-use crate::commands::collection::kinto::{Inner, Kinto, Object, Part, content, last_modified, text};
+use crate::commands::collection::batch::{Inner, Part};
+use crate::commands::collection::kinto::{Kinto, Object, content, last_modified, text};
 use crate::failure::Failure;
 
 /// Records that are asked for at once.
@@ -101,7 +102,7 @@ impl Copier<'_> {
         let mut live: Vec<&mut Wanted> = wanted.iter_mut().filter(|wanted| wanted.data.is_some()).collect();
         for chunk in live.chunks_mut(self.there) {
             let path = |wanted: &&mut Wanted| format!("{}/{}", self.from_path, wanted.id);
-            let requests: Vec<Inner> = chunk.iter().map(|w| Inner::bare(Method::GET, path(&w))).collect();
+            let requests: Vec<Inner> = chunk.iter().map(|w| Inner::bare(Method::GET, path(w))).collect();
             for (wanted, part) in chunk.iter_mut().zip(self.from.batch(&requests).await?) {
                 let object: Object = serde_json::from_value(part.body).unwrap_or_default();
                 wanted.permissions = self.people.permissions(&object.permissions);

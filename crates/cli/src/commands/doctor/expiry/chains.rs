@@ -37,8 +37,7 @@ fn read(line: &str) -> Option<Element> {
     Some(Element { key: key.into(), element: element.into(), end })
 }
 
-/// Less than this left means that something does not renew. A root is not renewed, and to pin another one takes
-/// readers their time.
+/// Less than this left means that something does not renew.
 fn soon(element: &str) -> SignedDuration {
     SignedDuration::from_hours(24 * if element == "leaf" { 7 } else { 30 })
 }

@@ -110,8 +110,8 @@ class Caller:
         sent = dict(headers)
         if self.name is not None:
             pair = f"{self.name}:{self.secret}".encode()
-            sent["Authorization"] = self.kind + " " + (
-                base64.b64encode(pair).decode() if self.kind == "Basic" else self.secret
+            sent["Authorization"] = (
+                self.kind + " " + (base64.b64encode(pair).decode() if self.kind == "Basic" else self.secret)
             )
         for attempt in (0, 1):
             if self.connection is None:
@@ -199,7 +199,7 @@ def together(functions):
     def run(at, function):
         try:
             results[at] = function()
-        except BaseException as error:  # noqa: BLE001: told to the one who waits
+        except BaseException as error:  # told to the one who waits
             errors.append(error)
 
     threads = [threading.Thread(target=run, args=pair) for pair in enumerate(functions)]
@@ -224,7 +224,7 @@ def run(world, only=None):
             continue
         try:
             function(world)
-        except Exception as error:  # noqa: BLE001: a check that fails says so and lets the others run
+        except Exception as error:  # a check that fails says so and lets the others run
             failed += 1
             frames = traceback.extract_tb(error.__traceback__)
             at = next(f for f in reversed(frames) if not f.filename.endswith("harness.py"))

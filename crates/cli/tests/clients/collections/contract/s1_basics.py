@@ -4,8 +4,21 @@ import json
 
 from .harness import check
 
-PUBLIC = ["Retry-After", "Alert", "Backoff", "Content-Length", "Content-Type", "ETag", "Last-Modified", "Next-Page",
-          "Total-Records", "Total-Objects", "Cache-Control", "Expires", "Pragma"]
+PUBLIC = [
+    "Retry-After",
+    "Alert",
+    "Backoff",
+    "Content-Length",
+    "Content-Type",
+    "ETag",
+    "Last-Modified",
+    "Next-Page",
+    "Total-Records",
+    "Total-Objects",
+    "Cache-Control",
+    "Expires",
+    "Pragma",
+]
 POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none';"
 
 
@@ -13,9 +26,13 @@ POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none';"
 def _(w):
     """`/v1` leads to `/v1/`, a path without a version to the same below `/v1`, a slash at the end to none; the query
     goes along."""
-    for asked, place in [("/v1", "/v1/"), ("/buckets", "/v1/buckets"), ("/v1/buckets/", "/v1/buckets"),
-                         ("/v1/buckets/?_limit=3", "/v1/buckets?_limit=3"),
-                         ("/buckets/a/collections", "/v1/buckets/a/collections")]:
+    for asked, place in [
+        ("/v1", "/v1/"),
+        ("/buckets", "/v1/buckets"),
+        ("/v1/buckets/", "/v1/buckets"),
+        ("/v1/buckets/?_limit=3", "/v1/buckets?_limit=3"),
+        ("/buckets/a/collections", "/v1/buckets/a/collections"),
+    ]:
         answer = w.nobody.raw("GET", asked).has(307)
         location = answer.headers["Location"]
         assert location in (place, w.url + place), (asked, location)
@@ -26,8 +43,14 @@ def _(w):
 def _(w):
     """Answers are JSON by their type."""
     path = w.bucket()
-    for answer in [w.admin.get("/"), w.admin.get(path), w.admin.put(path), w.admin.get("/nowhere"),
-                   w.nobody.get(path), w.admin.get("/__lbheartbeat__")]:
+    for answer in [
+        w.admin.get("/"),
+        w.admin.get(path),
+        w.admin.put(path),
+        w.admin.get("/nowhere"),
+        w.nobody.get(path),
+        w.admin.get("/__lbheartbeat__"),
+    ]:
         assert answer.headers["Content-Type"].split(";")[0] == "application/json", answer
 
 
@@ -36,9 +59,14 @@ def _(w):
     """Who sends an `Origin` may read the answer, whatever it is, and at least the headers that clients use."""
     path = w.records({}, read=["system.Everyone"])
     origin = {"Origin": "https://example.com"}
-    for answer in [w.nobody.get(path, origin), w.nobody.get(path + "/r1", origin), w.admin.put(path + "/r1", {}, origin),
-                   w.nobody.get("/buckets/none", origin), w.nobody.get("/nowhere", origin),
-                   w.admin.put(path + "/r1", b"{", origin)]:
+    for answer in [
+        w.nobody.get(path, origin),
+        w.nobody.get(path + "/r1", origin),
+        w.admin.put(path + "/r1", {}, origin),
+        w.nobody.get("/buckets/none", origin),
+        w.nobody.get("/nowhere", origin),
+        w.admin.put(path + "/r1", b"{", origin),
+    ]:
         assert answer.headers["Access-Control-Allow-Origin"] == "*", answer
     answer = w.nobody.get(path + "?_limit=1", origin)
     exposed = {name.strip().lower() for name in answer.headers["Access-Control-Expose-Headers"].split(",")}
@@ -50,11 +78,22 @@ def _(w):
 @check("1")
 def _(w):
     """A preflight needs no credentials and gets the methods and the headers that it asked for."""
-    for path, method in [("/buckets/b/collections/c/records", "POST"), ("/buckets/b", "PUT"), ("/batch", "POST"),
-                         ("/buckets/b/collections/c/records/r", "DELETE"), ("/", "GET")]:
-        answer = w.nobody.ask("OPTIONS", path, headers={
-            "Origin": "https://example.com", "Access-Control-Request-Method": method,
-            "Access-Control-Request-Headers": "authorization,content-type,if-match"}).has(200)
+    for path, method in [
+        ("/buckets/b/collections/c/records", "POST"),
+        ("/buckets/b", "PUT"),
+        ("/batch", "POST"),
+        ("/buckets/b/collections/c/records/r", "DELETE"),
+        ("/", "GET"),
+    ]:
+        answer = w.nobody.ask(
+            "OPTIONS",
+            path,
+            headers={
+                "Origin": "https://example.com",
+                "Access-Control-Request-Method": method,
+                "Access-Control-Request-Headers": "authorization,content-type,if-match",
+            },
+        ).has(200)
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert method in answer.headers["Access-Control-Allow-Methods"], answer
         allowed = answer.headers["Access-Control-Allow-Headers"].lower()
@@ -66,8 +105,15 @@ def _(w):
     """Every answer has the headers that keep browsers from taking it for something else."""
     path = w.bucket()
     etag = w.admin.get(path).headers["ETag"]
-    answers = [w.admin.get("/"), w.admin.get(path), w.admin.get("/buckets"), w.admin.put(path, {}), w.nobody.get(path),
-               w.admin.put(path, b"{"), w.admin.get("/__heartbeat__")]
+    answers = [
+        w.admin.get("/"),
+        w.admin.get(path),
+        w.admin.get("/buckets"),
+        w.admin.put(path, {}),
+        w.nobody.get(path),
+        w.admin.put(path, b"{"),
+        w.admin.get("/__heartbeat__"),
+    ]
     if not w.peer:
         answers += [w.admin.get("/nowhere"), w.admin.get(path, {"If-None-Match": etag}), w.nobody.raw("GET", "/v1")]
     for answer in answers:
@@ -102,8 +148,15 @@ def _(w):
 def _(w):
     """The root says what the server is."""
     root = w.nobody.get("/").has(200).json
-    for member in ("project_name", "project_version", "http_api_version", "project_docs", "url", "settings",
-                   "capabilities"):
+    for member in (
+        "project_name",
+        "project_version",
+        "http_api_version",
+        "project_docs",
+        "url",
+        "settings",
+        "capabilities",
+    ):
         assert member in root, member
     assert root["http_api_version"].startswith("1."), root
     assert root["url"] == w.url + "/v1/", root["url"]
@@ -132,10 +185,17 @@ def _(w):
     assert signer["editors_group"] == "{collection_id}-editors"
     assert signer["reviewers_group"] == "{collection_id}-reviewers"
     assert signer["to_review_enabled"] is False
-    plain = {"source": {"bucket": "source", "collection": None}, "destination": {"bucket": "destination", "collection": None}}
+    plain = {
+        "source": {"bucket": "source", "collection": None},
+        "destination": {"bucket": "destination", "collection": None},
+    }
     assert plain in signer["resources"], signer
-    reviewed = {"source": {"bucket": "staging", "collection": None}, "preview": {"bucket": "preview", "collection": None},
-                "destination": {"bucket": "prod", "collection": None}, "to_review_enabled": True}
+    reviewed = {
+        "source": {"bucket": "staging", "collection": None},
+        "preview": {"bucket": "preview", "collection": None},
+        "destination": {"bucket": "prod", "collection": None},
+        "to_review_enabled": True,
+    }
     assert reviewed in signer["resources"], signer
     assert {"/buckets/destination", "/buckets/preview", "/buckets/prod"} <= set(all_["changes"]["collections"])
     for word in ("private_key", "hawk", "secret", "signer_backend", "p.pem"):
@@ -168,8 +228,15 @@ def _(w):
 def _(w):
     """No credentials where they are needed: 401, errno 104, and how to authenticate."""
     path = w.bucket()
-    for answer in [w.nobody.get("/buckets"), w.nobody.put(path, {}), w.nobody.get(path), w.nobody.delete(path),
-                   w.nobody.post("/buckets", {}), w.nobody.get("/buckets/none"), w.nobody.get(path + "/collections/none")]:
+    for answer in [
+        w.nobody.get("/buckets"),
+        w.nobody.put(path, {}),
+        w.nobody.get(path),
+        w.nobody.delete(path),
+        w.nobody.post("/buckets", {}),
+        w.nobody.get("/buckets/none"),
+        w.nobody.get(path + "/collections/none"),
+    ]:
         answer.refused(401, 104, "Please authenticate yourself to use this endpoint.", "Unauthorized")
         assert answer.headers["WWW-Authenticate"].startswith("Basic realm="), answer
 
@@ -178,8 +245,14 @@ def _(w):
 def _(w):
     """Somebody who may not: 403, errno 121, and the same for what is not there."""
     path = w.bucket()
-    for answer in [w.ana.get(path), w.ana.put(path, {}), w.ana.get("/buckets/none"), w.ana.delete(path),
-                   w.ana.put(path + "/collections/c", {}), w.ana.get("/buckets/none/collections/a/records/b")]:
+    for answer in [
+        w.ana.get(path),
+        w.ana.put(path, {}),
+        w.ana.get("/buckets/none"),
+        w.ana.delete(path),
+        w.ana.put(path + "/collections/c", {}),
+        w.ana.get("/buckets/none/collections/a/records/b"),
+    ]:
         answer.refused(403, 121, "This user cannot access this resource.", "Forbidden")
 
 
@@ -188,8 +261,11 @@ def _(w):
     """An object that is not there, for whom may know: 404, errno 110, with what was looked for."""
     path = w.records()
     bucket = "/".join(path.split("/")[:3])
-    for where, kind, name in [(path + "/x", "record", "x"), (bucket + "/collections/x", "collection", "x"),
-                              (bucket + "/groups/x", "group", "x")]:
+    for where, kind, name in [
+        (path + "/x", "record", "x"),
+        (bucket + "/collections/x", "collection", "x"),
+        (bucket + "/groups/x", "group", "x"),
+    ]:
         for method in ("GET", "DELETE"):
             w.admin.ask(method, where).refused(404, 110, error="Not Found", details={"id": name, "resource_name": kind})
         w.admin.patch(where, {"data": {}}).refused(404, 110)
@@ -199,7 +275,9 @@ def _(w):
 def _(w):
     """What has no parent, and a path that leads nowhere: 404, errno 111."""
     bucket = w.bucket()
-    nowhere = w.admin.get("/nowhere").refused(404, 111, "The resource you are looking for could not be found.", "Not Found")
+    nowhere = w.admin.get("/nowhere").refused(
+        404, 111, "The resource you are looking for could not be found.", "Not Found"
+    )
     assert "details" not in nowhere.json
     answer = w.admin.get(bucket + "/collections/none/records").refused(404, 111, error="Not Found")
     assert answer.json["details"] == {"id": "none", "resource_name": "collection"}
@@ -210,8 +288,14 @@ def _(w):
 def _(w):
     """A method that a place does not have: 405, errno 115."""
     path = w.records({})
-    for method, where in [("DELETE", "/"), ("PUT", path), ("PATCH", path), ("POST", path + "/r1"), ("GET", "/batch"),
-                          ("DELETE", "/__lbheartbeat__")]:
+    for method, where in [
+        ("DELETE", "/"),
+        ("PUT", path),
+        ("PATCH", path),
+        ("POST", path + "/r1"),
+        ("GET", "/batch"),
+        ("DELETE", "/__lbheartbeat__"),
+    ]:
         answer = w.admin.ask(method, where, {} if method in ("PUT", "PATCH", "POST") else None)
         answer.refused(405, 115, "Method not allowed on this endpoint.", "Method Not Allowed")
 
@@ -263,17 +347,25 @@ def _(w):
         (w.admin.get(path + "?_limit=abc"), '_limit in querystring: "abc" is not a number'),
         (w.admin.get(path + "?_limit=-1"), "_limit in querystring: -1 is less than minimum value 0"),
         (w.admin.get(path + "?_limit=1&_token=abc"), "querystring: _token has invalid content"),
-        (w.admin.get(path + "/r1", {"If-Match": "abc"}),
-         "If-Match in header: The value should be integer between double quotes."),
+        (
+            w.admin.get(path + "/r1", {"If-Match": "abc"}),
+            "If-Match in header: The value should be integer between double quotes.",
+        ),
         (w.admin.put(path + "/a.b", {}), "path: Invalid object id"),
-        (w.admin.put(path + "/r1", {"data": "x"}),
-         'data in body: "x" is not a mapping type: Does not implement dict-like functionality.'),
-        (w.admin.put(path + "/r1", {"permissions": {"foo": ["x"]}}),
-         'permissions in body: "foo" is not one of read, write'),
+        (
+            w.admin.put(path + "/r1", {"data": "x"}),
+            'data in body: "x" is not a mapping type: Does not implement dict-like functionality.',
+        ),
+        (
+            w.admin.put(path + "/r1", {"permissions": {"foo": ["x"]}}),
+            'permissions in body: "foo" is not one of read, write',
+        ),
         (w.admin.put(path + "/r1", {"data": {"id": "x"}}), "Object id does not match existing object"),
         (w.admin.patch(path + "/r1", {}), "Provide at least one of data or permissions"),
-        (w.admin.ask("PUT", path + "/r1", b"{}", kind="text/plain"),
-         "Content-Type header should be one of ['application/json']"),
+        (
+            w.admin.ask("PUT", path + "/r1", b"{}", kind="text/plain"),
+            "Content-Type header should be one of ['application/json']",
+        ),
     ]:
         assert answer.json["message"] == message, answer
     detail = w.admin.get(path + "?_since=abc").json["details"]
@@ -309,6 +401,9 @@ def _(w):
     answer = w.admin.put(path + "/r", b'{"data":{"a":"x\\u0000y","b\\u0000":1}}').has(201, 400)
     if answer.status == 201:
         assert w.admin.get(path + "/r").data["a"] == "x\0y"
-        assert w.admin.get(path + "?a=" + json.dumps("x\0y").replace("\\", "%5C").replace('"', "%22")).ids in (["r"], [])
+        assert w.admin.get(path + "?a=" + json.dumps("x\0y").replace("\\", "%5C").replace('"', "%22")).ids in (
+            ["r"],
+            [],
+        )
     w.admin.get(path + "?a=%00").has(200, 400)
     w.admin.get(path + "/%00").malformed()

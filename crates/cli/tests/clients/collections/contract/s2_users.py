@@ -22,8 +22,12 @@ def _(w):
     """Bad credentials count as none: 401 where a right is missing, whichever part was wrong."""
     path = w.records({})
     user = account(w)
-    for bad in (Caller(w.url, user.name, "wrong"), Caller(w.url, "nobody-of-this-name", "first"),
-                Caller(w.url, "", ""), Caller(w.url, user.name, "")):
+    for bad in (
+        Caller(w.url, user.name, "wrong"),
+        Caller(w.url, "nobody-of-this-name", "first"),
+        Caller(w.url, "", ""),
+        Caller(w.url, user.name, ""),
+    ):
         bad.get(path).refused(401, 104, "Please authenticate yourself to use this endpoint.")
     for value in ("Basic !!!", "Basic", "Basic YQ==", "Bearer nothing", "Digest x", "", "Basic " + "A" * 6000):
         w.nobody.get(path, {"Authorization": value}).refused(401, 104)

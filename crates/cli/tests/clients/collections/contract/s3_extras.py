@@ -4,9 +4,14 @@ import hashlib
 import json
 
 from .harness import check
+from .s4_bytes import verified
+from .s4_signer import source
 
-SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string", "pattern": "^a"}},
-          "required": ["n"]}
+SCHEMA = {
+    "type": "object",
+    "properties": {"n": {"type": "integer"}, "s": {"type": "string", "pattern": "^a"}},
+    "required": ["n"],
+}
 
 
 @check("3.5")
@@ -49,8 +54,15 @@ def _(w):
     assert w.bo.get("/buckets/default").data["id"] != own
     for path in ("/buckets/default", "/buckets/default/collections/tasks/records"):
         w.nobody.get(path).refused(401, 104)
-    answer = w.ana.post("/batch", {"requests": [{"method": "PUT", "path": "/buckets/default/collections/tasks/records/two",
-                                                "body": {}}, {"path": "/buckets/default/collections/tasks/records"}]})
+    answer = w.ana.post(
+        "/batch",
+        {
+            "requests": [
+                {"method": "PUT", "path": "/buckets/default/collections/tasks/records/two", "body": {}},
+                {"path": "/buckets/default/collections/tasks/records"},
+            ]
+        },
+    )
     assert {one["id"] for one in answer.json["responses"][1]["body"]["data"]} == {"one", "two"}, answer
 
 
@@ -66,10 +78,14 @@ def _(w):
     w.admin.put(bucket + "/groups/g", {"data": {"members": []}}).has(201)
     entries = w.admin.get(bucket + "/history").has(200).data
     got = [(one["action"], one["resource_name"], one["uri"], one["user_id"]) for one in entries]
-    assert got == [("create", "group", bucket + "/groups/g", w.admin.id),
-                   ("delete", "record", path + "/records/r", w.ana.id), ("update", "record", path + "/records/r", w.ana.id),
-                   ("create", "record", path + "/records/r", w.ana.id), ("create", "collection", path, w.admin.id),
-                   ("create", "bucket", bucket, w.admin.id)], got
+    assert got == [
+        ("create", "group", bucket + "/groups/g", w.admin.id),
+        ("delete", "record", path + "/records/r", w.ana.id),
+        ("update", "record", path + "/records/r", w.ana.id),
+        ("create", "record", path + "/records/r", w.ana.id),
+        ("create", "collection", path, w.admin.id),
+        ("create", "bucket", bucket, w.admin.id),
+    ], got
     update = entries[2]
     assert update["target"]["data"] == changed.data and set(update["target"]["permissions"]["write"]) == {w.ana.id}
     assert update["collection_id"] == "c" and update["date"][:2] == "20" and len(update["id"]) == 36
@@ -107,7 +123,11 @@ def _(w):
     w.admin.put(path + "/records/r", {"permissions": {"read": [w.cy.id]}}).has(201)
     mine = {one["uri"]: one for one in w.cy.get("/permissions").has(200).data}
     one = mine[path]
-    assert one["resource_name"] == "collection" and "record:create" in one["permissions"] and "write" not in one["permissions"]
+    assert (
+        one["resource_name"] == "collection"
+        and "record:create" in one["permissions"]
+        and "write" not in one["permissions"]
+    )
     assert one["bucket_id"] == bucket.split("/")[2] and one["collection_id"] == one["id"] == path.split("/")[4]
     one = mine[path + "/records/r"]
     assert one["resource_name"] == "record" and one["permissions"] == ["read"] and one["record_id"] == "r"
@@ -119,8 +139,12 @@ def _(w):
 def multipart(name, kind, content, data=None):
     """A form with a file, and perhaps data; returns the body and its type."""
     edge = "------edge"
-    parts = [f'--{edge}\r\nContent-Disposition: form-data; name="attachment"; filename="{name}"\r\n'
-             f"Content-Type: {kind}\r\n\r\n".encode() + content + b"\r\n"]
+    parts = [
+        f'--{edge}\r\nContent-Disposition: form-data; name="attachment"; filename="{name}"\r\n'
+        f"Content-Type: {kind}\r\n\r\n".encode()
+        + content
+        + b"\r\n"
+    ]
     if data is not None:
         parts.append(f'--{edge}\r\nContent-Disposition: form-data; name="data"\r\n\r\n{json.dumps(data)}\r\n'.encode())
     return b"".join(parts) + f"--{edge}--\r\n".encode(), f"multipart/form-data; boundary={edge}"
@@ -139,7 +163,7 @@ def _(w):
     assert data["b"] == 2, data
     assert told["size"] == len(content) and told["hash"] == hashlib.sha256(content).hexdigest()
     assert told["filename"] == "Some file.bin" and told["mimetype"] == "application/octet-stream", told
-    got = w.nobody.raw("GET", base.rstrip("/")[len(w.url):] + "/" + told["location"].lstrip("/")).has(200)
+    got = w.nobody.raw("GET", base.rstrip("/")[len(w.url) :] + "/" + told["location"].lstrip("/")).has(200)
     assert got.body == content
     w.admin.ask("POST", path + "/made/attachment", body, kind=kind).has(200, 201)
     assert w.admin.get(path + "/made").data["attachment"]["hash"] == told["hash"]
@@ -151,16 +175,31 @@ def _(w):
 
 @check("3.5", peer="it has them by another package only")
 def _(w):
-    """Nobody edits what is said of an attachment; a deletion takes it away."""
-    path = w.records({"a": 1})
+    """Users do not edit what is said of an attachment, nor take one from elsewhere; a deletion takes it away."""
+    path = w.records({"a": 1}, write=[w.ana.id])
     body, kind = multipart("f.txt", "text/plain", b"words")
-    w.admin.ask("POST", path + "/r1/attachment", body, kind=kind).has(200, 201)
-    told = w.admin.get(path + "/r1").data["attachment"]
-    w.admin.patch(path + "/r1", {"data": {"attachment": {**told, "hash": "0" * 64}}}).malformed()
-    w.admin.put(path + "/r1", {"data": {"a": 2, "attachment": {"location": "x"}}}).malformed()
-    w.admin.put(path + "/r2", {"data": {"attachment": told}}).malformed()
-    w.admin.put(path + "/r1", {"data": {"a": 2, "attachment": told}}).has(200)
-    w.admin.patch(path + "/r1", {"data": {"a": 3}}).has(200)
-    assert w.admin.get(path + "/r1").data["attachment"] == told
-    w.admin.delete(path + "/r1/attachment").has(200, 204)
-    assert w.admin.get(path + "/r1").data.get("attachment") is None
+    w.ana.ask("POST", path + "/r1/attachment", body, kind=kind).has(200, 201)
+    told = w.ana.get(path + "/r1").data["attachment"]
+    w.ana.patch(path + "/r1", {"data": {"attachment": {**told, "hash": "0" * 64}}}).malformed()
+    w.ana.put(path + "/r1", {"data": {"a": 2, "attachment": {"location": "x"}}}).malformed()
+    w.ana.put(path + "/r2", {"data": {"attachment": told}}).malformed()
+    w.ana.put(path + "/r1", {"data": {"a": 2, "attachment": told}}).has(200)
+    w.ana.patch(path + "/r1", {"data": {"a": 3}}).has(200)
+    assert w.ana.get(path + "/r1").data["attachment"] == told
+    w.ana.delete(path + "/r1/attachment").has(200, 204)
+    assert w.ana.get(path + "/r1").data.get("attachment") is None
+    w.ana.put(path + "/r1", {"data": {"attachment": told}}).malformed()
+
+
+@check("3.5", peer="it has them by another package only")
+def _(w):
+    """The signer publishes what is said of an attachment, and it is signed with the record."""
+    one = source(w)
+    body, kind = multipart("f.bin", "application/octet-stream", b"content")
+    w.admin.ask("POST", one.records + "/r/attachment", body, kind=kind).has(200, 201)
+    one.set("to-sign").has(200)
+    [published] = verified(w, one.destination)["changes"]
+    assert published["attachment"] == w.admin.get(one.records + "/r").data["attachment"], published
+    base = w.nobody.get("/").json["capabilities"]["attachments"]["base_url"]
+    got = w.nobody.raw("GET", base.rstrip("/")[len(w.url) :] + "/" + published["attachment"]["location"]).has(200)
+    assert hashlib.sha256(got.body).hexdigest() == published["attachment"]["hash"]

@@ -8,8 +8,14 @@ from .harness import check
 
 # What the lists here are made of: every fourth has no colour.
 ROWS = [
-    {"n": n, "colour": ["red", "Green", "blue"][n % 3] if n % 4 else None, "even": n % 2 == 0, "text": str(n),
-     "tags": [f"t{n % 2}", f"t{n % 5}"], "deep": {"er": {"n": n}}}
+    {
+        "n": n,
+        "colour": ["red", "Green", "blue"][n % 3] if n % 4 else None,
+        "even": n % 2 == 0,
+        "text": str(n),
+        "tags": [f"t{n % 2}", f"t{n % 5}"],
+        "deep": {"er": {"n": n}},
+    }
     for n in range(12)
 ]
 for _row in ROWS:
@@ -82,9 +88,18 @@ def _(w):
 def _(w):
     """A filter that cannot be is malformed."""
     path, _ = rows(w)
-    for query in ("?_limit=abc", "?_limit=-1", "?_since=abc",
-                  "?_since=1.5", "?_before=abc", "?_since=", "?_since=-1x", "?in_last_modified=a,b", "?gt_last_modified=abc",
-                  "?last_modified=abc"):
+    for query in (
+        "?_limit=abc",
+        "?_limit=-1",
+        "?_since=abc",
+        "?_since=1.5",
+        "?_before=abc",
+        "?_since=",
+        "?_since=-1x",
+        "?in_last_modified=a,b",
+        "?gt_last_modified=abc",
+        "?last_modified=abc",
+    ):
         w.admin.get(path + query).malformed()
 
 
@@ -104,7 +119,10 @@ def _(w):
     assert w.admin.get(path + q(_since=0, deleted="true")).data == [gone]
     assert "r3" not in w.admin.get(path).ids and "r3" in w.admin.get(path + q(min_last_modified=0)).ids
     assert numbers(w.admin.get(path + q(last_modified=stamps[4]))) == [4]
-    assert numbers(w.admin.get(path + q(gt_last_modified=stamps[9], lt_last_modified=gone["last_modified"]))) == [10, 11]
+    assert numbers(w.admin.get(path + q(gt_last_modified=stamps[9], lt_last_modified=gone["last_modified"]))) == [
+        10,
+        11,
+    ]
 
 
 @check("3.3")
@@ -124,12 +142,21 @@ def _(w):
     path, stored = rows(w)
     newest = [one["id"] for one in reversed(stored)]
     assert w.admin.get(path).ids == newest == w.admin.get(path + "?_sort=!!").ids
-    for sort, key in [("n", lambda r: r["n"]), ("-n", lambda r: -r["n"]), ("even", lambda r: (r["even"], -r["n"])),
-                      ("-even,n", lambda r: (not r["even"], r["n"])), ("deep.er.n", lambda r: r["n"]),
-                      ("last_modified", lambda r: r["n"]), ("-last_modified", lambda r: -r["n"]), ("id", lambda r: r["id"]),
-                      ("-id", None)]:
-        expected = [one["id"] for one in (sorted(stored, key=key) if key else
-                                          sorted(stored, key=lambda r: r["id"], reverse=True))]
+    for sort, key in [
+        ("n", lambda r: r["n"]),
+        ("-n", lambda r: -r["n"]),
+        ("even", lambda r: (r["even"], -r["n"])),
+        ("-even,n", lambda r: (not r["even"], r["n"])),
+        ("deep.er.n", lambda r: r["n"]),
+        ("last_modified", lambda r: r["n"]),
+        ("-last_modified", lambda r: -r["n"]),
+        ("id", lambda r: r["id"]),
+        ("-id", None),
+    ]:
+        expected = [
+            one["id"]
+            for one in (sorted(stored, key=key) if key else sorted(stored, key=lambda r: r["id"], reverse=True))
+        ]
         assert w.admin.get(path + q(_sort=sort)).ids == expected, sort
 
 
@@ -152,7 +179,7 @@ def pages(caller, path):
         result.append(answer.data)
         url = answer.headers["Next-Page"]
         assert url is None or url.startswith(caller.url + "/v1/"), url
-        path = url and url[len(caller.url + "/v1"):]
+        path = url and url[len(caller.url + "/v1") :]
         assert len(result) < 50
     return result
 
@@ -161,8 +188,19 @@ def pages(caller, path):
 def _(w):
     """Pages give everything once and in order, whatever sorts and filters; the last has no `Next-Page`."""
     path, _ = rows(w)
-    for query in ("", "&_sort=n", "&_sort=-even,n", "&_sort=even", "&_sort=-id", "&even=true", "&_sort=last_modified",
-                  "&_sort=deep.er.n", "&_fields=n", "&_since=0", "&_sort=even&min_n=2"):
+    for query in (
+        "",
+        "&_sort=n",
+        "&_sort=-even,n",
+        "&_sort=even",
+        "&_sort=-id",
+        "&even=true",
+        "&_sort=last_modified",
+        "&_sort=deep.er.n",
+        "&_fields=n",
+        "&_since=0",
+        "&_sort=even&min_n=2",
+    ):
         whole = w.admin.get(f"{path}?_limit=0{query}").data
         for limit in (1, 5, 6, 12, 13):
             parts = pages(w.admin, f"{path}?_limit={limit}{query}")
@@ -185,7 +223,7 @@ def _(w):
     """A page after a change shows neither again nor too late what one has seen."""
     path, _ = rows(w)
     first = w.admin.get(path + "?_limit=4")
-    following = first.headers["Next-Page"][len(w.url + "/v1"):]
+    following = first.headers["Next-Page"][len(w.url + "/v1") :]
     w.admin.put(path + "/new", {"data": {"n": 99}}).has(201)
     w.admin.delete(path + "/r11").has(200)
     w.admin.delete(path + "/r8").has(200)

@@ -11,8 +11,12 @@ def places(w):
     """A list of each kind, with what an object of it may have."""
     bucket = w.bucket()
     collection = w.collection(bucket)
-    return [("/buckets", {}), (bucket + "/groups", {"members": []}), (bucket + "/collections", {}),
-            (collection + "/records", {})]
+    return [
+        ("/buckets", {}),
+        (bucket + "/groups", {"members": []}),
+        (bucket + "/collections", {}),
+        (collection + "/records", {}),
+    ]
 
 
 @check("3")
@@ -135,8 +139,10 @@ def _(w):
     w.admin.get(path + "/records").has(404)
 
 
-IDS = {True: ["a", "A", "0", "a-b_c", "9-", "x" * 60, "a__", "aaaaaaaa-0000-4000-8000-000000000000"],
-       False: ["-a", "_a", "a.b", "a b", "é", "a/b", "a:b", "", "..", "a%00"]}
+IDS = {
+    True: ["a", "A", "0", "a-b_c", "9-", "x" * 60, "a__", "aaaaaaaa-0000-4000-8000-000000000000"],
+    False: ["-a", "_a", "a.b", "a b", "é", "a/b", "a:b", "", "..", "a%00"],
+}
 
 
 @check("3")
@@ -144,7 +150,9 @@ def _(w):
     """Ids are letters, digits, `-` and `_`, and begin with a letter or digit."""
     for list_, data in places(w):
         for name in IDS[True]:
-            w.admin.put(f"{list_}/{name}" if list_ != "/buckets" else f"{list_}/{name}{w.name()}", {"data": data}).has(201)
+            w.admin.put(f"{list_}/{name}" if list_ != "/buckets" else f"{list_}/{name}{w.name()}", {"data": data}).has(
+                201
+            )
         for name in IDS[False]:
             w.admin.post(list_, {"data": {"id": name, **data}}).malformed()
         for name in (12, None, True, ["a"], {}):
@@ -183,17 +191,32 @@ def _(w):
     """A JSON-patch does its operations in order on `data` and `permissions`, all or none."""
     path = w.records({"a": 1, "l": [1, 2, 3], "n": {"k": "v"}}) + "/r1"
     kind = "application/json-patch+json"
-    got = w.admin.patch(path, [
-        {"op": "test", "path": "/data/a", "value": 1}, {"op": "add", "path": "/data/l/0", "value": 0},
-        {"op": "add", "path": "/data/l/-", "value": 4}, {"op": "move", "from": "/data/n/k", "path": "/data/m"},
-        {"op": "copy", "from": "/data/m", "path": "/data/c"}, {"op": "remove", "path": "/data/n"},
-        {"op": "replace", "path": "/data/a", "value": {"é~/": 1}},
-        {"op": "add", "path": "/permissions/read/account:ana"},
-    ], kind=kind).has(200)
-    assert got.data == {"a": {"é~/": 1}, "l": [0, 1, 2, 3, 4], "m": "v", "c": "v", "id": "r1", "last_modified": got.etag}
+    got = w.admin.patch(
+        path,
+        [
+            {"op": "test", "path": "/data/a", "value": 1},
+            {"op": "add", "path": "/data/l/0", "value": 0},
+            {"op": "add", "path": "/data/l/-", "value": 4},
+            {"op": "move", "from": "/data/n/k", "path": "/data/m"},
+            {"op": "copy", "from": "/data/m", "path": "/data/c"},
+            {"op": "remove", "path": "/data/n"},
+            {"op": "replace", "path": "/data/a", "value": {"é~/": 1}},
+            {"op": "add", "path": "/permissions/read/account:ana"},
+        ],
+        kind=kind,
+    ).has(200)
+    assert got.data == {
+        "a": {"é~/": 1},
+        "l": [0, 1, 2, 3, 4],
+        "m": "v",
+        "c": "v",
+        "id": "r1",
+        "last_modified": got.etag,
+    }
     assert got.json["permissions"]["read"] == ["account:ana"], got
-    w.admin.patch(path, [{"op": "remove", "path": "/data/m"}, {"op": "test", "path": "/data/c", "value": "w"}],
-                  kind=kind).has(400)
+    w.admin.patch(
+        path, [{"op": "remove", "path": "/data/m"}, {"op": "test", "path": "/data/c", "value": "w"}], kind=kind
+    ).has(400)
     assert w.admin.get(path).data["m"] == "v"
     got = w.admin.patch(path, [{"op": "remove", "path": "/permissions/read/account:ana"}], kind=kind).has(200)
     assert not got.json["permissions"].get("read"), got
@@ -203,10 +226,20 @@ def _(w):
 def _(w):
     """A JSON-patch that is none is malformed."""
     path = w.records({"a": 1}) + "/r1"
-    for body in (b"{}", b'{"data":{}}', b"[1]", b'[{"op":"add"}]', b'[{"path":"/data/a"}]',
-                 b'[{"op":"none","path":"/data/a","value":1}]', b'[{"op":"add","path":"/data/x/y","value":1}]',
-                 b'[{"op":"remove","path":"/data/none"}]', b'[{"op":"add","path":"/data/b"}]', b"[", b'"x"',
-                 b'[{"op":"add","path":"/other/b","value":1}]'):
+    for body in (
+        b"{}",
+        b'{"data":{}}',
+        b"[1]",
+        b'[{"op":"add"}]',
+        b'[{"path":"/data/a"}]',
+        b'[{"op":"none","path":"/data/a","value":1}]',
+        b'[{"op":"add","path":"/data/x/y","value":1}]',
+        b'[{"op":"remove","path":"/data/none"}]',
+        b'[{"op":"add","path":"/data/b"}]',
+        b"[",
+        b'"x"',
+        b'[{"op":"add","path":"/other/b","value":1}]',
+    ):
         w.admin.patch(path, body, kind="application/json-patch+json").malformed()
     assert w.admin.get(path).data["a"] == 1
 
@@ -246,12 +279,28 @@ def _(w):
 
 
 VALUES = [
-    (b"1", 1), (b"-1", -1), (b"0", 0), (b"18446744073709551615", 18446744073709551615),
-    (b"-9223372036854775808", -9223372036854775808), (b"9007199254740993", 9007199254740993), (b"1.5", 1.5),
-    (b"10.0", 10.0), (b"1e30", 1e30), (b"-0.0", -0.0), (b"5e-324", 5e-324), (b"true", True), (b"false", False),
-    (b"null", None), (b"[]", []), (b"{}", {}), ('"é€😀"'.encode(), "é€😀"), (b'"\\ud83d\\ude00"', "😀"),
-    (b'"\\u2028\\u007f\\/\\b"', "\u2028\x7f/\b"), ('{"é": 1, "😀": 2, "": 3, " ": 4}'.encode(), {"é": 1, "😀": 2, "": 3, " ": 4}),
-    (b"[[[[1]]]]", [[[[1]]]]), (b"123456789012345678901234567890", 123456789012345678901234567890.0),
+    (b"1", 1),
+    (b"-1", -1),
+    (b"0", 0),
+    (b"18446744073709551615", 18446744073709551615),
+    (b"-9223372036854775808", -9223372036854775808),
+    (b"9007199254740993", 9007199254740993),
+    (b"1.5", 1.5),
+    (b"10.0", 10.0),
+    (b"1e30", 1e30),
+    (b"-0.0", -0.0),
+    (b"5e-324", 5e-324),
+    (b"true", True),
+    (b"false", False),
+    (b"null", None),
+    (b"[]", []),
+    (b"{}", {}),
+    ('"é€😀"'.encode(), "é€😀"),
+    (b'"\\ud83d\\ude00"', "😀"),
+    (b'"\\u2028\\u007f\\/\\b"', "\u2028\x7f/\b"),
+    ('{"é": 1, "😀": 2, "": 3, " ": 4}'.encode(), {"é": 1, "😀": 2, "": 3, " ": 4}),
+    (b"[[[[1]]]]", [[[[1]]]]),
+    (b"123456789012345678901234567890", 123456789012345678901234567890.0),
 ]
 
 
@@ -283,7 +332,8 @@ def _(w):
 
 @check("3")
 def _(w):
-    """What a client says of `deleted` and of `schema` in a record is data like any other, or refused; it deletes nothing."""
+    """What a client says of `deleted` and of `schema` in a record is data like any other, or refused; it deletes
+    nothing."""
     path = w.records({"a": 1})
     answer = w.admin.put(path + "/d", {"data": {"deleted": True, "a": 1}}).has(200, 201, 400)
     if answer.status != 400 and not w.peer:

@@ -4,26 +4,69 @@ from .harness import check
 
 # A permission on something; what it lets one do beyond what nobody may; everything else must be refused.
 RIGHTS = {
-    ("bucket", "read"): {"GET B", "GET B/groups", "GET B/groups/g", "GET B/collections", "GET C", "GET C/records",
-                         "GET C/records/r"},
+    ("bucket", "read"): {
+        "GET B",
+        "GET B/groups",
+        "GET B/groups/g",
+        "GET B/collections",
+        "GET C",
+        "GET C/records",
+        "GET C/records/r",
+    },
     ("bucket", "collection:create"): {"GET B", "POST B/collections", "PUT B/collections/new"},
     ("bucket", "group:create"): {"GET B", "POST B/groups", "PUT B/groups/new"},
     ("collection", "read"): {"GET C", "GET C/records", "GET C/records/r"},
     ("collection", "record:create"): {"GET C", "POST C/records", "PUT C/records/new"},
-    ("collection", "write"): {"GET C", "PUT C", "PATCH C", "GET C/records", "GET C/records/r", "POST C/records",
-                              "PUT C/records/new", "PUT C/records/r", "PATCH C/records/r", "DELETE C/records/r",
-                              "DELETE C/records", "DELETE C"},
+    ("collection", "write"): {
+        "GET C",
+        "PUT C",
+        "PATCH C",
+        "GET C/records",
+        "GET C/records/r",
+        "POST C/records",
+        "PUT C/records/new",
+        "PUT C/records/r",
+        "PATCH C/records/r",
+        "DELETE C/records/r",
+        "DELETE C/records",
+        "DELETE C",
+    },
     ("group", "read"): {"GET B/groups/g"},
     ("group", "write"): {"GET B/groups/g", "PUT B/groups/g", "PATCH B/groups/g", "DELETE B/groups/g"},
     ("record", "read"): {"GET C/records/r"},
     ("record", "write"): {"GET C/records/r", "PUT C/records/r", "PATCH C/records/r", "DELETE C/records/r"},
 }
 # In the order in which they are tried: what destroys comes last.
-ALL = ["GET B", "GET B/groups", "GET B/groups/g", "GET B/collections", "GET C", "GET C/records", "GET C/records/r",
-       "POST B/collections", "PUT B/collections/new", "POST B/groups", "PUT B/groups/new", "POST C/records",
-       "PUT C/records/new", "PUT B", "PATCH B", "PUT B/groups/g", "PATCH B/groups/g", "PUT C", "PATCH C", "PUT C/records/r",
-       "PATCH C/records/r", "DELETE C/records/r", "DELETE C/records", "DELETE C", "DELETE B/groups/g",
-       "DELETE B/collections", "DELETE B/groups", "DELETE B"]
+ALL = [
+    "GET B",
+    "GET B/groups",
+    "GET B/groups/g",
+    "GET B/collections",
+    "GET C",
+    "GET C/records",
+    "GET C/records/r",
+    "POST B/collections",
+    "PUT B/collections/new",
+    "POST B/groups",
+    "PUT B/groups/new",
+    "POST C/records",
+    "PUT C/records/new",
+    "PUT B",
+    "PATCH B",
+    "PUT B/groups/g",
+    "PATCH B/groups/g",
+    "PUT C",
+    "PATCH C",
+    "PUT C/records/r",
+    "PATCH C/records/r",
+    "DELETE C/records/r",
+    "DELETE C/records",
+    "DELETE C",
+    "DELETE B/groups/g",
+    "DELETE B/collections",
+    "DELETE B/groups",
+    "DELETE B",
+]
 RIGHTS["bucket", "write"] = set(ALL)
 
 
@@ -33,16 +76,23 @@ def _(w):
     for (on, right), allowed in RIGHTS.items():
         bucket, collection = w.bucket(), None
         collection = w.collection(bucket)
-        objects = {"bucket": bucket, "collection": collection, "group": bucket + "/groups/g",
-                   "record": collection + "/records/r"}
+        objects = {
+            "bucket": bucket,
+            "collection": collection,
+            "group": bucket + "/groups/g",
+            "record": collection + "/records/r",
+        }
         w.admin.put(objects["group"], {"data": {"members": []}}).has(201)
         w.admin.put(objects["record"], {"data": {"a": 1}}).has(201)
         w.admin.patch(objects[on], {"permissions": {right: [w.ana.id]}}).has(200)
         for one in ALL:
             method, place = one.split(" ")
             # Objects that are shared one by one show in lists that are not.
-            if one not in allowed and method in ("GET", "DELETE") and place.rsplit("/", 1)[-1] in (
-                    "records", "groups", "collections"):
+            if (
+                one not in allowed
+                and method in ("GET", "DELETE")
+                and place.rsplit("/", 1)[-1] in ("records", "groups", "collections")
+            ):
                 continue
             path = place.replace("B", bucket, 1) if place[0] == "B" else place.replace("C", collection, 1)
             body = None if method in ("GET", "DELETE") else {"data": {"members": []} if "groups" in path else {"a": 2}}
@@ -61,11 +111,18 @@ def _(w):
     """Everybody, everybody who is known, a user, and a group can be given a right."""
     bucket = w.bucket()
     w.admin.put(bucket + "/groups/g", {"data": {"members": [w.bo.id]}}).has(201)
-    for principal, who in [("system.Everyone", {w.nobody, w.ana, w.bo}), ("system.Authenticated", {w.ana, w.bo}),
-                           (w.ana.id, {w.ana}), (bucket + "/groups/g", {w.bo})]:
+    for principal, who in [
+        ("system.Everyone", {w.nobody, w.ana, w.bo}),
+        ("system.Authenticated", {w.ana, w.bo}),
+        (w.ana.id, {w.ana}),
+        (bucket + "/groups/g", {w.bo}),
+    ]:
         path = w.collection(bucket, read=[principal]) + "/records"
         for one in (w.nobody, w.ana, w.bo):
-            assert one.get(path).status == (200 if one in who else 401 if one is w.nobody else 403), (principal, one.name)
+            assert one.get(path).status == (200 if one in who else 401 if one is w.nobody else 403), (
+                principal,
+                one.name,
+            )
 
 
 @check("3.1")
@@ -87,8 +144,14 @@ def _(w):
     """The right is judged before what is there: unknown things are as forbidden as known ones."""
     bucket = w.bucket()
     path = w.collection(bucket)
-    for where in (path, bucket + "/collections/none", bucket + "/groups/none", path + "/records/none", "/buckets/none",
-                  "/buckets/none/collections/x"):
+    for where in (
+        path,
+        bucket + "/collections/none",
+        bucket + "/groups/none",
+        path + "/records/none",
+        "/buckets/none",
+        "/buckets/none/collections/x",
+    ):
         w.ana.get(where).refused(403, 121)
         w.nobody.get(where).refused(401, 104)
     w.admin.patch(bucket, {"permissions": {"read": [w.ana.id]}}).has(200)
@@ -101,7 +164,11 @@ def _(w):
     """Permissions are those of the kind of object."""
     bucket = w.bucket()
     path = w.collection(bucket)
-    for where, right in [(bucket, "record:create"), (path, "collection:create"), (path + "/records/r", "record:create"),
-                         (bucket + "/groups/g", "group:create")]:
+    for where, right in [
+        (bucket, "record:create"),
+        (path, "collection:create"),
+        (path + "/records/r", "record:create"),
+        (bucket + "/groups/g", "group:create"),
+    ]:
         body = {"data": {"members": []} if "groups" in where else {}, "permissions": {right: [w.ana.id]}}
         w.admin.put(where, body).malformed()

@@ -15,8 +15,13 @@ def stamp(answer):
 def _(w):
     """`ETag` and `Last-Modified` are on every read and write: of the object, and for a list that of the list."""
     path = w.records({}, {})
-    for answer in (w.admin.get(path + "/r1"), w.admin.put(path + "/r1", {}), w.admin.patch(path + "/r1", {"data": {}}),
-                   w.admin.post(path, {}), w.admin.delete(path + "/r1")):
+    for answer in (
+        w.admin.get(path + "/r1"),
+        w.admin.put(path + "/r1", {}),
+        w.admin.patch(path + "/r1", {"data": {}}),
+        w.admin.post(path, {}),
+        w.admin.delete(path + "/r1"),
+    ):
         assert answer.data["last_modified"] == answer.etag and stamp(answer) == answer.etag // 1000, answer
     listed = w.admin.get(path)
     assert stamp(listed) == listed.etag // 1000 and listed.etag >= max(one["last_modified"] for one in listed.data)
@@ -154,9 +159,13 @@ def _(w):
 def _(w):
     """`If-Match` on what is not there: 412, and it is not made."""
     path = w.records()
-    answer = w.admin.put(path + "/x", {}, {"If-Match": '"1234"'}).refused(412, 114)
-    assert "details" not in answer.json
+    for value in ('"1234"', "*"):
+        answer = w.admin.put(path + "/x", {}, {"If-Match": value}).refused(412, 114)
+        assert "details" not in answer.json
+        assert answer.etag == w.admin.get(path).etag
     w.admin.get(path + "/x").has(404)
+    w.admin.put(path + "/x", {}).has(201)
+    w.admin.put(path + "/x", {}, {"If-Match": "*"}).has(200)
 
 
 @check("3.2")
@@ -237,6 +246,10 @@ def _(w):
 def _(w):
     """Of those who make one object at the same time, one makes it."""
     path = w.records()
-    made = together([lambda c=w.admin.again(): c.put(path + "/one", {}, {"If-None-Match": "*"}).has(201, 412).status
-                     for _ in range(8)])
+    made = together(
+        [
+            lambda c=w.admin.again(): c.put(path + "/one", {}, {"If-None-Match": "*"}).has(201, 412).status
+            for _ in range(8)
+        ]
+    )
     assert sorted(made) == [201] + [412] * 7, made

@@ -6,7 +6,7 @@ import urllib.parse
 
 import signature
 
-from .harness import Caller, check
+from .harness import Caller, check, together
 from .s4_signer import reviewed, source
 
 
@@ -32,8 +32,21 @@ def verified(w, place, names=("main",), floats=False):
 
 
 VALUES = {
-    "text": "é € 😀 \u2028 \x7f \" \\ / <>& \b\f\n\r\t\x01", "é": 1, "😀": 2, "\uffee": 3, "Z": [], "n": {}, "nul": None, "tr": True,
-    "fa": False, "big": 2**64 - 1, "small": -(2**63), "odd": 2**53 + 1, "": 0, "a b": [[1], [{"b": 1, "a": 2}]], "zero": 0,
+    "text": 'é € 😀 \u2028 \x7f " \\ / <>& \b\f\n\r\t\x01',
+    "é": 1,
+    "😀": 2,
+    "\uffee": 3,
+    "Z": [],
+    "n": {},
+    "nul": None,
+    "tr": True,
+    "fa": False,
+    "big": 2**64 - 1,
+    "small": -(2**63),
+    "odd": 2**53 + 1,
+    "": 0,
+    "a b": [[1], [{"b": 1, "a": 2}]],
+    "zero": 0,
 }
 
 
@@ -54,7 +67,9 @@ def _(w):
     one.set("to-sign").has(200)
     got = verified(w, one.destination)
     assert len(got["changes"]) == 8
-    assert all({k: v for k, v in r.items() if k not in ("id", "last_modified", "schema")} == VALUES for r in got["changes"])
+    assert all(
+        {k: v for k, v in r.items() if k not in ("id", "last_modified", "schema")} == VALUES for r in got["changes"]
+    )
     assert got["timestamp"] == w.nobody.get(one.destination + "/records").etag
     assert all(isinstance(r["schema"], int) for r in got["changes"])
 
@@ -155,8 +170,10 @@ def _(w):
 def _(w):
     """A collection of some hundred records, written in batches and at once, verifies."""
     one = source(w)
-    requests = [{"method": "PUT", "path": f"{one.records}/r{n}", "body": {"data": {"n": n, "t": "é" * (n % 7)}}}
-                for n in range(200)]
+    requests = [
+        {"method": "PUT", "path": f"{one.records}/r{n}", "body": {"data": {"n": n, "t": "é" * (n % 7)}}}
+        for n in range(200)
+    ]
     for _ in range(2):
         answers = w.admin.post("/batch", {"requests": requests}).has(200).json["responses"]
         assert {a["status"] for a in answers} <= {200, 201}
@@ -164,9 +181,77 @@ def _(w):
     assert len(verified(w, one.destination)["changes"]) == 200
     if w.peer:  # which judges a status in a batch by what was before it
         return
-    answer = w.admin.post("/batch", {"requests": [
-        {"method": "DELETE", "path": one.records + "?min_n=100"},
-        {"method": "PUT", "path": one.records + "/last", "body": {"data": {"n": 0}}},
-        {"method": "PATCH", "path": one.path, "body": {"data": {"status": "to-sign"}}}]}).has(200)
+    answer = w.admin.post(
+        "/batch",
+        {
+            "requests": [
+                {"method": "DELETE", "path": one.records + "?min_n=100"},
+                {"method": "PUT", "path": one.records + "/last", "body": {"data": {"n": 0}}},
+                {"method": "PATCH", "path": one.path, "body": {"data": {"status": "to-sign"}}},
+            ]
+        },
+    ).has(200)
     assert [a["status"] for a in answer.json["responses"]] == [200, 201, 200], json.dumps(answer.json)[-600:]
     assert len(verified(w, one.destination)["changes"]) == 101
+
+
+@check("4.4", peer="it signs and serves ten thousand of them only, and answers some writers with 409")
+def _(w):
+    """A collection of more than ten thousand records is signed and served whole."""
+    one = source(w)
+
+    def fill(caller, start):
+        for at in range(start, 10_400, 800):
+            requests = [{"path": f"{one.records}/r{n}", "body": {"data": {"n": n}}} for n in range(at, at + 200)]
+            answers = caller.post("/batch", {"defaults": {"method": "PUT"}, "requests": requests}).has(200)
+            assert {a["status"] for a in answers.json["responses"]} == {201}
+
+    together([lambda c=w.admin.again(), s=start: fill(c, s) for start in (0, 200, 400, 600)])
+    assert w.admin.head(one.records).headers["Total-Objects"] == "10400"
+    one.set("to-sign").has(200)
+    got = verified(w, one.destination)
+    assert {r["n"] for r in got["changes"]} == set(range(10_400))
+    w.admin.put(one.records + "/r7", {"data": {"n": -7}}).has(200)
+    one.set("to-sign").has(200)
+    part = changeset(w, one.destination, _since=got["timestamp"])
+    assert [r["n"] for r in part["changes"]] == [-7]
+    assert len(verified(w, one.destination)["changes"]) == 10_400
+
+
+@check("4.4", peer="it answers some with 409")
+def _(w):
+    """While collections are signed, made and changed at the same time, nobody is refused and all of them verify."""
+    some = [source(w) for _ in range(4)]
+
+    def work(caller, one):
+        for step in range(6):
+            caller.put(f"{one.records}/r{step}", {"data": {"step": step}}).has(201)
+            caller.patch(one.path, {"data": {"status": "to-sign"}}).has(200)
+            caller.put(f"/buckets/source/collections/{one.name}-{step}", {}).has(201)
+
+    def read():
+        for _ in range(15):
+            for one in some:
+                verified(w_of_reader, one.destination)
+
+    class Reader:
+        nobody, keys = w.nobody.again(), w.keys
+
+    w_of_reader = Reader
+    together([lambda c=w.admin.again(), o=one: work(c, o) for one in some] + [read])
+    for one in some:
+        assert len(verified(w, one.destination)["changes"]) == 6
+
+
+@check("4.3")
+def _(w):
+    """Sources that are deleted as a list are deleted as one by one: groups go, what was published is signed empty."""
+    some = [source(w) for _ in range(2)]
+    for one in some:
+        w.admin.put(one.records + "/r", {}).has(201)
+        one.set("to-sign").has(200)
+    w.admin.delete("/buckets/source/collections?in_id=" + ",".join(one.name for one in some)).has(200)
+    for one in some:
+        w.admin.get(one.path).has(404)
+        w.admin.get(one.groups + "-editors").has(404)
+        assert verified(w, one.destination)["changes"] == []

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 from .harness import check
 
-TRACKING = [f"last_{what}_{end}" for what in ("edit", "review_request", "review", "signature") for end in ("by", "date")]
+TRACKING = [
+    f"last_{what}_{end}" for what in ("edit", "review_request", "review", "signature") for end in ("by", "date")
+]
 
 
 def source(w, bucket="source", **data):
@@ -16,8 +18,13 @@ def source(w, bucket="source", **data):
     w.admin.put(path, {"data": data}).has(201)
     published = {"source": "destination", "staging": "prod", "twice": "twice-signed"}[bucket]
     return SimpleNamespace(
-        w=w, name=name, path=path, records=path + "/records", groups=f"/buckets/{bucket}/groups/{name}",
-        destination=f"/buckets/{published}/collections/{name}", preview=f"/buckets/preview/collections/{name}",
+        w=w,
+        name=name,
+        path=path,
+        records=path + "/records",
+        groups=f"/buckets/{bucket}/groups/{name}",
+        destination=f"/buckets/{published}/collections/{name}",
+        preview=f"/buckets/preview/collections/{name}",
         set=lambda status, who=w.admin, **more: who.patch(path, {"data": {"status": status, **more}}),
         state=lambda: w.admin.get(path).has(200).data,
     )
@@ -40,8 +47,15 @@ def published(one, place=None):
 @check("4.2")
 def _(w):
     """A new source is signed at once, empty, with groups, and with its published side readable by everybody."""
-    one = source(w, note="x", sort="-n", displayFields=["n"], attachment={"enabled": False}, schema={"type": "object"},
-                 flags=["startup"])
+    one = source(
+        w,
+        note="x",
+        sort="-n",
+        displayFields=["n"],
+        attachment={"enabled": False},
+        schema={"type": "object"},
+        flags=["startup"],
+    )
     state = one.state()
     assert state["status"] == "signed" and state["last_signature_by"] == w.admin.id and "last_review_by" not in state
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", state["last_signature_date"]), state
@@ -58,7 +72,10 @@ def _(w):
     assert shown["signature"] == shown["signatures"][0]
     assert published(one) == {}
     reviewed_one = source(w, "staging")
-    assert w.nobody.get(reviewed_one.preview).data["signature"] and w.nobody.get(reviewed_one.destination).data["signature"]
+    assert (
+        w.nobody.get(reviewed_one.preview).data["signature"]
+        and w.nobody.get(reviewed_one.destination).data["signature"]
+    )
 
 
 @check("4.2")
@@ -67,9 +84,15 @@ def _(w):
     w.admin.put("/buckets/source").has(200, 201)
     names = [w.name("books") for _ in range(3)]
     w.admin.post("/buckets/source/collections", {"data": {"id": names[0]}}).has(201)
-    answer = w.admin.post("/batch", {"requests": [
-        {"method": "PUT", "path": f"/buckets/source/collections/{names[1]}"},
-        {"method": "POST", "path": "/buckets/source/collections", "body": {"data": {"id": names[2]}}}]}).has(200)
+    answer = w.admin.post(
+        "/batch",
+        {
+            "requests": [
+                {"method": "PUT", "path": f"/buckets/source/collections/{names[1]}"},
+                {"method": "POST", "path": "/buckets/source/collections", "body": {"data": {"id": names[2]}}},
+            ]
+        },
+    ).has(200)
     assert [one["status"] for one in answer.json["responses"]] == [201, 201], answer
     for name in names:
         assert w.admin.get(f"/buckets/source/collections/{name}").data["status"] == "signed"
@@ -93,10 +116,13 @@ def _(w):
 def _(w):
     """A record that is written or deleted makes the collection work in progress, by whom and when."""
     one = source(w)
-    for act in (lambda: w.admin.put(one.records + "/r", {"data": {"a": 1}}).has(201),
-                lambda: w.admin.patch(one.records + "/r", {"data": {"a": 2}}).has(200),
-                lambda: w.admin.post(one.records, {}).has(201), lambda: w.admin.delete(one.records + "/r").has(200),
-                lambda: w.admin.delete(one.records).has(200)):
+    for act in (
+        lambda: w.admin.put(one.records + "/r", {"data": {"a": 1}}).has(201),
+        lambda: w.admin.patch(one.records + "/r", {"data": {"a": 2}}).has(200),
+        lambda: w.admin.post(one.records, {}).has(201),
+        lambda: w.admin.delete(one.records + "/r").has(200),
+        lambda: w.admin.delete(one.records).has(200),
+    ):
         act()
         state = one.state()
         assert state["status"] == "work-in-progress" and state["last_edit_by"] == w.admin.id, state
@@ -110,8 +136,12 @@ def _(w):
     """The answer shows the status that was asked for; what came of it is shown after that."""
     one = source(w)
     w.admin.put(one.records + "/r", {}).has(201)
-    for status, after in (("to-sign", "signed"), ("to-resign", "signed"), ("work-in-progress", "work-in-progress"),
-                          ("to-rollback", "signed")):
+    for status, after in (
+        ("to-sign", "signed"),
+        ("to-resign", "signed"),
+        ("work-in-progress", "work-in-progress"),
+        ("to-rollback", "signed"),
+    ):
         assert one.set(status).has(200).data["status"] == status
         assert one.state()["status"] == after, status
 
@@ -220,7 +250,10 @@ def _(w):
         assert after["status"] == status, after
         changed = {k for k in {**before, **after} if before.get(k) != after.get(k)} - {"last_modified"}
         assert {"last_signature_date"} <= changed <= {"last_signature_by", "last_signature_date"}, changed
-        assert new["signature"]["signature"] != old["signature"]["signature"] and new["last_modified"] > old["last_modified"]
+        assert (
+            new["signature"]["signature"] != old["signature"]["signature"]
+            and new["last_modified"] > old["last_modified"]
+        )
 
 
 @check("4.3")
@@ -284,7 +317,9 @@ def _(w):
 def _(w):
     """What describes the records goes along: sort, schema, fields to display; and goes when it goes."""
     one = source(w, sort="a", note="n")
-    w.admin.patch(one.path, {"data": {"sort": "-b", "displayFields": ["b"], "schema": {"type": "object"}, "note": "m"}}).has(200)
+    w.admin.patch(
+        one.path, {"data": {"sort": "-b", "displayFields": ["b"], "schema": {"type": "object"}, "note": "m"}}
+    ).has(200)
     w.admin.put(one.records + "/r", {}).has(201)
     one.set("to-sign").has(200)
     shown = w.nobody.get(one.destination).data
@@ -318,14 +353,23 @@ def _(w):
 def _(w):
     """A number with a fraction or an exponent is refused wherever it stands, and stays nowhere."""
     one = source(w)
-    for text, where in [(b"1.5", "x"), (b"2.0", "x"), (b"1e2", "x"), (b"18446744073709551616", "x"),
-                        (b"-9223372036854775809", "x"), (b'{"y": [1, 2.0]}', "x.y.0.1" if w.peer else "x.y."),
-                        (b"-0.0", "x")]:
-        for answer in (w.admin.put(one.records + "/f", b'{"data":{"x":' + text + b"}}"),
-                       w.admin.post(one.records, b'{"data":{"x":' + text + b"}}")):
+    for text, where in [
+        (b"1.5", "x"),
+        (b"2.0", "x"),
+        (b"1e2", "x"),
+        (b"18446744073709551616", "x"),
+        (b"-9223372036854775809", "x"),
+        (b'{"y": [1, 2.0]}', "x.y.0.1" if w.peer else "x.y."),
+        (b"-0.0", "x"),
+    ]:
+        for answer in (
+            w.admin.put(one.records + "/f", b'{"data":{"x":' + text + b"}}"),
+            w.admin.post(one.records, b'{"data":{"x":' + text + b"}}"),
+        ):
             answer.refused(400, 109, error="Bad Request")
             assert answer.json["message"].startswith(
-                "field contains float value (tip: use integer or string), '" + where), answer
+                "field contains float value (tip: use integer or string), '" + where
+            ), answer
     assert w.admin.get(one.records).data == [] and one.state()["status"] == "signed"
     made = w.admin.put(one.records + "/u", b'{"data":{"x":18446744073709551615,"y":-9223372036854775808}}').has(201)
     assert made.data["x"] == 2**64 - 1 and made.data["y"] == -(2**63)

@@ -1,5 +1,6 @@
 """5: changesets, what changed where, broadcasts."""
 
+import gzip
 import re
 
 from .harness import check
@@ -45,7 +46,8 @@ def _(w):
     assert answer.json["message"] == "_expected in querystring: Required", answer
     answer = w.nobody.get(path + "?_expected=0&_since=abc").malformed()
     assert answer.json["message"] == (
-        "_since in querystring: The value should be integer, optionally between double quotes."), answer
+        "_since in querystring: The value should be integer, optionally between double quotes."
+    ), answer
     for query in ("_expected=anything", "_expected=%22123%22", "_expected=9999"):
         w.nobody.get(f"{path}?{query}").has(200)
 
@@ -135,7 +137,9 @@ def _(w):
     """The old list of changes has an `ETag`; unchanged it is empty and not 304."""
     one = source(w)
     answer = w.nobody.get(MONITOR + "/records").has(200)
-    assert one.name in [e["collection"] for e in answer.data] and answer.etag == max(e["last_modified"] for e in answer.data)
+    assert one.name in [e["collection"] for e in answer.data] and answer.etag == max(
+        e["last_modified"] for e in answer.data
+    )
     again = w.nobody.get(MONITOR + "/records", {"If-None-Match": answer.headers["ETag"]}).has(200)
     assert again.data == [] and again.etag == answer.etag
     w.admin.put(one.records + "/r", {}).has(201)
@@ -176,3 +180,43 @@ def _(w):
         whole = verified(w, one.destination)
         assert sorted(local.values(), key=lambda r: r["id"]) == sorted(whole["changes"], key=lambda r: r["id"])
         assert whole["timestamp"] == stamp
+
+
+@check("5", peer="that is a matter of the server before it")
+def _(w):
+    """A changeset is compressed for whom takes it so, and is the same."""
+    one = source(w)
+    for n in range(50):
+        w.admin.put(f"{one.records}/r{n}", {"data": {"text": "the same words " * 20}}).has(201)
+    one.set("to-sign").has(200)
+    path = one.destination + "/changeset?_expected=0"
+    plain, packed = w.nobody.get(path), w.nobody.get(path, {"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip" and len(packed.body) < len(plain.body) / 3
+    assert gzip.decompress(packed.body) == plain.body
+    for answer in (plain, packed):
+        assert "accept-encoding" in (answer.headers["Vary"] or "").lower(), answer.headers
+
+
+@check("5", peer="it does not look at what other collections have")
+def _(w):
+    """Who polls with the newest time they know misses nothing, also after many records at once."""
+    many, other = source(w), source(w)
+    known = set()
+
+    def poll(since):
+        got = changeset(w, MONITOR, **({} if since is None else {"_since": f'"{since}"'}))
+        known.update((e["collection"], e["last_modified"]) for e in got["changes"])
+        return got["timestamp"]
+
+    since = poll(None)
+    for step in range(4):
+        for half in (0, 200):
+            requests = [
+                {"path": f"{many.records}/r{n}", "body": {"data": {"step": step}}} for n in range(half, half + 200)
+            ]
+            w.admin.post("/batch", {"defaults": {"method": "PUT"}, "requests": requests}).has(200)
+        for one in (many, other):
+            w.admin.put(one.records + "/last", {"data": {"step": step}}).has(200, 201)
+            one.set("to-sign").has(200)
+            since = poll(since)
+            assert (one.name, w.nobody.get(one.destination + "/records").etag) in known, (one.name, step)

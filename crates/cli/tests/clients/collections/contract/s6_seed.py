@@ -38,8 +38,10 @@ def verified(w, source, published):
 def _(w):
     """What is signed are the bare records as Python writes them, floats too, under the times of the source."""
     source, published = collection(w)
-    w.admin.put(source + "/records/bbbbbbbb-0000-4000-8000-000000000000",
-                {"data": {"f": 1.0, "g": 1e21, "h": 1e-05, "t": "é😀"}}).has(201)
+    w.admin.put(
+        source + "/records/bbbbbbbb-0000-4000-8000-000000000000",
+        {"data": {"f": 1.0, "g": 1e21, "h": 1e-05, "t": "é😀"}},
+    ).has(201)
     w.admin.put(source + "/records/aaaaaaaa-0000-4000-8000-000000000000", {"data": {"n": 2, "big": 2**53 + 1}}).has(201)
     sign(w, source)
     assert len(verified(w, source, published)) == 2
