@@ -137,6 +137,8 @@ fn cases(server: &Server) -> anyhow::Result<Vec<Case>> {
         },
         case("/gpg/sign", Kind::Rsa2048, &text, &openpgp, 2.5, Some(121.0)),
         case("/rsa/sign", Kind::Rsa2048, &text, &rsa, 2.5, None),
+        // The target names no length: the signature alone, nearly, and with the hashing of a usual module.
+        case("/kmod/sign", Kind::Rsa4096, &text[..4 << 10], "large", 1.2, Some(193.0)),
         case("/kmod/sign", Kind::Rsa4096, &text, "large", 1.2, Some(193.0)),
     ];
     match fs::read(PROGRAM) {
@@ -243,7 +245,13 @@ impl Report {
         let signers = self.signers.iter();
         let mut targets: Vec<_> = signers
             .map(|s| {
-                (format!("{} {}: CPU over the bare operation's", s.route, s.kind.name()), s.wanted, s.ratio())
+                let what = format!(
+                    "{} {}, {} bytes: CPU over the bare operation's",
+                    s.route,
+                    s.kind.name(),
+                    s.payload
+                );
+                (what, s.wanted, s.ratio())
             })
             .collect();
         if let Some(large) = &self.large {
@@ -304,7 +312,7 @@ impl fmt::Display for Report {
         writeln!(f)?;
         for (what, wanted, got) in self.targets() {
             let word = if got <= wanted { "met   " } else { "MISSED" };
-            writeln!(f, "{word}  {what:<52} {:>12}  {got:>12.2}", format!("≤ {wanted}"))?;
+            writeln!(f, "{word}  {what:<62} {:>12}  {got:>12.2}", format!("≤ {wanted}"))?;
         }
         Ok(())
     }
