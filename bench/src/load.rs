@@ -87,18 +87,19 @@ pub fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
 
 /// Renders a request with a body of this media type.
 pub fn request_as(method: &str, path: &str, token: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
-    render(method, path, &format!("Authorization: Bearer {token}"), media_type, body)
+    request_with(method, path, &format!("Authorization: Bearer {token}"), media_type, body)
 }
 
 /// Renders a request with a JSON body and the token as an API key.
 pub fn request_with_key(method: &str, path: &str, token: &str, body: &[u8]) -> Vec<u8> {
-    render(method, path, &format!("X-API-Key: {token}"), "application/json", body)
+    request_with(method, path, &format!("X-API-Key: {token}"), "application/json", body)
 }
 
-fn render(method: &str, path: &str, credentials: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
+/// Renders a request with a body of this media type and one more header, such as that of the credentials.
+pub fn request_with(method: &str, path: &str, header: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: bench\r\n{credentials}\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: bench\r\n{header}\r\n\
          Content-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat()

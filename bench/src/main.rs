@@ -1,11 +1,13 @@
 //! What a signature costs over the bare operation: requests a second, latency, CPU time of all processes,
 //! memory and start, with the durable log on. `make bench` builds the server and runs this, `make bench BENCH=tags`
-//! what tags cost, `make bench BENCH=appliance` what the appliance costs.
+//! what tags cost, `make bench BENCH=appliance` what the appliance costs, `make bench BENCH=collections` what signed
+//! collections cost.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
 mod appliance;
 mod bare;
+mod collections;
 mod kind;
 mod load;
 mod report;
@@ -65,13 +67,28 @@ struct Options {
     check: bool,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 enum Subject {
     /// The signing appliance: each signer next to the bare operation, and large bodies.
     Appliance {
         /// Leaves out large bodies.
         #[arg(long)]
         small: bool,
+    },
+    /// Signed collections: writing, signing, reading; a Kinto beside them; signatures for others.
+    Collections {
+        /// Also on this PostgreSQL, where databases may be made; COUNTERSIGN_TEST_POSTGRES has the same effect.
+        #[arg(long)]
+        database: Option<String>,
+        /// The peer's program.
+        #[arg(long, default_value = "target/test-venv/bin/kinto")]
+        kinto: PathBuf,
+        /// How many records the large collection has.
+        #[arg(long, default_value_t = 100_000)]
+        records: usize,
+        /// Only this part: put, batch, read, sign, autograph or kinto.
+        #[arg(long)]
+        part: Option<String>,
     },
     /// Tags: validated in process, as a whole process next to a shell with openssl, and over HTTP.
     Tags {
@@ -85,13 +102,26 @@ fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     ensure!(options.program.exists(), "no {}: `make build` makes it", options.program.display());
     let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(&options.directory)?;
-    match options.subject {
+    match options.subject.clone() {
         None => {
             let report = measure(&options, scratch.path())?;
             show(&options, &report, report.is_good())
         }
         Some(Subject::Appliance { small }) => {
             let report = appliance::measure(&options.program, options.seconds, !small, scratch.path())?;
+            show(&options, &report, report.is_good())
+        }
+        Some(Subject::Collections { database, kinto, records, part }) => {
+            let database = database.or_else(|| std::env::var("COUNTERSIGN_TEST_POSTGRES").ok());
+            let report = collections::measure(&collections::Options {
+                program: &options.program,
+                seconds: options.seconds,
+                postgres: database.as_deref(),
+                kinto: &kinto,
+                records,
+                only: part.as_deref(),
+                scratch: scratch.path(),
+            })?;
             show(&options, &report, report.is_good())
         }
         Some(Subject::Tags { serverless }) => {

@@ -104,6 +104,19 @@ impl CollectionsTx {
         rows.iter().map(|row| row.text("uri")).collect()
     }
 
+    /// The highest timestamp of the lists below an object or list; `None` if there are none.
+    ///
+    /// - `uri`: as for [`Self::lists_under`].
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn latest_under(&mut self, uri: &str) -> Result<Option<i64>, StoreError> {
+        let sql = "select max(last_modified) as latest from collection_list where uri >= $1 and uri < $2";
+        let (from, to) = range_under(uri);
+        let rows = self.tx.query(sql, &[(&from).into(), (&to).into()]).await?;
+        rows.first().map_or(Ok(None), |row| row.opt_int("latest"))
+    }
+
     /// The first timestamp from `wanted` on that no object of the list has, tombstones included.
     ///
     /// # Errors
@@ -125,6 +138,18 @@ impl CollectionsTx {
                 return Ok(free);
             }
         }
+    }
+
+    /// The highest timestamp up to `until` that an object of the list has, tombstones included; `None` if none has.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn latest_until(&mut self, list: &str, until: i64) -> Result<Option<i64>, StoreError> {
+        let Some(row) = self.list_row(list).await? else { return Ok(None) };
+        let sql = "select last_modified from collection_object
+                   where list = $1 and last_modified <= $2 order by last_modified desc limit 1";
+        let rows = self.tx.query(sql, &[row.list.into(), until.into()]).await?;
+        rows.first().map(|row| row.int("last_modified")).transpose()
     }
 
     /// The list of that URI, remembered for the transaction.

@@ -1,7 +1,7 @@
 //! Objects: by their keys, page by page, all.
 
 use super::CollectionsTx;
-use super::sql::{Sql, over_items, pairs, rows_within};
+use super::sql::{Sql, pairs, rows_within};
 use crate::engine::{Row, Value, unreadable};
 use crate::error::StoreError;
 
@@ -73,11 +73,19 @@ pub struct Page {
     pub more: bool,
 }
 
-const BY_KEY: Sql = over_items!(
-    "select l.uri, o.id, o.last_modified, o.deleted, o.data, o.permissions, o.content from",
-    "cross join collection_list l cross join collection_object o
-     where l.uri = item.value ->> 0 and o.list = l.list and o.id = item.value ->> 1"
-);
+// PostgreSQL would look for a key among all of its list while it does not know how long the list has become; a
+// subquery with a limit is planned as what it is, one search.
+const BY_KEY: Sql = Sql {
+    sqlite: "select l.uri, o.id, o.last_modified, o.deleted, o.data, o.permissions, o.content
+             from json_each($1) as item cross join collection_list l cross join collection_object o
+             where l.uri = item.value ->> 0 and o.list = l.list and o.id = item.value ->> 1",
+    postgres: "select l.uri, o.id, o.last_modified, o.deleted, o.data, o.permissions, o.content
+               from json_array_elements($1::json) as item(value)
+                   join collection_list l on l.uri = item.value ->> 0
+                   cross join lateral (
+                       select * from collection_object where list = l.list and id = item.value ->> 1 limit 1
+                   ) o",
+};
 
 const NEWEST_FIRST: &str = "select id, last_modified, deleted, data, permissions, content
     from collection_object
@@ -198,7 +206,7 @@ impl CollectionsTx {
 const KEYS_AT_ONCE: usize = 10_000;
 
 /// Up to `limit` of the rows, and whether there is one more.
-fn page(
+pub(super) fn page(
     rows: &[Row],
     limit: i64,
     list: impl Fn(&Row) -> Result<String, StoreError>,

@@ -229,7 +229,7 @@ impl Items {
         if text.contains('\0') {
             return Err(StoreError::Unstorable { what: "a text with a NUL character" });
         }
-        self.0.push_str(&serde_json::Value::from(text).to_string());
+        self.0.push_str(&serde_json::to_string(text).map_err(|_| StoreError::Unstorable { what: "a text" })?);
         self.0.push(',');
         Ok(())
     }
