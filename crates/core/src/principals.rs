@@ -336,13 +336,17 @@ pub struct HawkMade {
     /// Its secret, as text.
     #[serde(serialize_with = "exposed_text")]
     pub secret: Zeroizing<String>,
+    /// When it ends; `None`: never.
+    pub expires: Option<String>,
 }
 
-/// What the API says about a token.
+/// What the API says about a token or a Hawk pair.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names are the documentation")]
 pub struct TokenDocument {
     pub id: String,
+    /// `token` or `hawk`.
+    pub kind: &'static str,
     pub label: Option<String>,
     pub created: String,
     pub expires: Option<String>,
@@ -432,7 +436,8 @@ pub async fn create_hawk(
     };
     insert_token(ctx, record).await?;
     let secret = String::from_utf8(secret.0.clone()).unwrap_or_else(|e| base32(e.as_bytes()));
-    Ok(Logged::new(HawkMade { id, secret: Zeroizing::new(secret) }, log))
+    let made = HawkMade { id, secret: Zeroizing::new(secret), expires: expires.map(time::seconds) };
+    Ok(Logged::new(made, log))
 }
 
 fn permit_to_give(ctx: &Context, caller: &Caller, owner: &PrincipalName) -> Result<Permit, Error> {
@@ -510,6 +515,7 @@ pub async fn tokens(ctx: &Context, caller: &Caller, owner: &PrincipalName) -> Re
     let document = |record: TokenRecord| {
         let in_memory = ctx.cache.read().tokens.get(&record.id).and_then(|entry| entry.unstored_use());
         TokenDocument {
+            kind: record.kind.as_str(),
             label: record.label,
             created: time::seconds(record.created),
             expires: record.expires.map(time::seconds),

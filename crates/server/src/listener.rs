@@ -69,6 +69,13 @@ impl Remote {
     }
 }
 
+impl Remote {
+    /// The address that stands for it.
+    pub fn address(self) -> std::net::IpAddr {
+        self.0
+    }
+}
+
 impl std::fmt::Display for Remote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)

@@ -30,6 +30,7 @@ pub struct Metrics {
     chains: Family<ChainElement, Gauge>,
     circuits: Family<Service, Gauge>,
     events: Family<EventResult, Counter>,
+    not_signed_again: Gauge,
 }
 
 /// How signed collections are.
@@ -41,6 +42,8 @@ pub struct Collections {
     pub circuits: Vec<(String, CircuitState)>,
     /// What became of events.
     pub events: Counts,
+    /// Collections that are not signed again, because they are not as they were signed.
+    pub not_signed_again: u64,
 }
 
 /// How the publication log is.
@@ -163,11 +166,18 @@ impl Default for Metrics {
             "Events of collections: delivered, failed tries, dropped because too many waited",
             events.clone(),
         );
+        let not_signed_again = Gauge::default();
+        registry.register(
+            "collections_not_signed_again",
+            "Collections that are not as they were signed, so that their old signatures are not made again",
+            not_signed_again.clone(),
+        );
         Self {
             registry,
             chains,
             circuits,
             events,
+            not_signed_again,
             requests,
             duration,
             signatures,
@@ -209,6 +219,7 @@ impl Metrics {
             };
             self.circuits.get_or_create(&Service { url: url.clone() }).set(state);
         }
+        self.not_signed_again.set(i64::try_from(now.not_signed_again).unwrap_or(i64::MAX));
         let Counts { delivered, failed, dropped } = now.events;
         for (result, count) in [("delivered", delivered), ("failed", failed), ("dropped", dropped)] {
             let counter = self.events.get_or_create(&EventResult { result });
@@ -263,6 +274,7 @@ mod tests {
             }],
             circuits: vec![("https://a".into(), CircuitState::Open)],
             events: Counts { delivered: 3, failed: 2, dropped: 1 },
+            not_signed_again: 4,
         });
         let text = metrics.encode(true, Some(3), Publication { entries: 5, stopped: true });
         for line in [
@@ -277,6 +289,7 @@ mod tests {
             r#"countersign_autograph_circuit{url="https://a"} 2"#,
             r#"countersign_webhook_events_total{result="delivered"} 3"#,
             r#"countersign_webhook_events_total{result="dropped"} 1"#,
+            "countersign_collections_not_signed_again 4",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

@@ -11,6 +11,7 @@
 mod difference;
 mod list;
 mod member;
+mod mention;
 mod object;
 mod sql;
 mod text;

@@ -6,11 +6,14 @@
 
 mod memory;
 mod password;
+mod throttle;
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
+use memory::Known;
 pub(super) use memory::Memory;
 
 use super::call::{Call, Form, Target};
@@ -41,7 +44,9 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// The user id of who shows `name` and `password`, if they are those of an account. Takes as long for a name that
-/// nobody has as for a wrong password.
+/// nobody has as for a wrong password. Who tries too many wrong ones is refused without a look at them.
+///
+/// - `place`: from where they ask, if it is known.
 ///
 /// # Errors
 /// [`Error::Unavailable`] if too many ask; [`Error::Other`] if the database does not answer.
@@ -49,14 +54,26 @@ pub async fn authenticate_account(
     ctx: &Context,
     name: &str,
     password: &str,
+    place: Option<IpAddr>,
 ) -> Result<Option<String>, Error> {
     let state = &ctx.collections;
     if !state.settings.accounts || !is_name(name) || password.len() > LONGEST_PASSWORD {
         return Ok(None);
     }
     let pair = state.accounts.pair(name, password);
-    if state.accounts.remembers(&pair) {
-        return Ok(Some(user_id(name)));
+    match state.accounts.knows(&pair, ctx.shared) {
+        Known::Good => return Ok(Some(user_id(name))),
+        Known::GoodIf(version) => {
+            let as_it_was = is_at(ctx, name, version).await?;
+            state.accounts.looked(&pair, as_it_was);
+            if as_it_was {
+                return Ok(Some(user_id(name)));
+            }
+        }
+        Known::Unknown => {}
+    }
+    if !state.accounts.admits(&pair, name, place) {
+        return Ok(None);
     }
     let epoch = state.accounts.epoch();
     let account = {
@@ -68,10 +85,18 @@ pub async fn authenticate_account(
         None => None,
     };
     let good = state.accounts.verify(hash, password.to_owned()).await?;
-    if good {
-        state.accounts.remember(pair, epoch);
+    state.accounts.tried(pair, name, place, good);
+    if let (true, Some(account)) = (good, &account) {
+        state.accounts.remember(pair, epoch, account.last_modified);
     }
     Ok(good.then(|| user_id(name)))
+}
+
+/// Whether an account is there and has this `last_modified`.
+async fn is_at(ctx: &Context, name: &str, version: i64) -> Result<bool, Error> {
+    let account = [(ListUri::accounts().to_string(), name.to_owned())];
+    let states = ctx.store.collections_states(&[], &account).await?;
+    Ok(states.objects.first().is_some_and(|(_, _, last_modified)| *last_modified == version))
 }
 
 /// Puts hashes in place of the passwords in accounts that are about to be written.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use countersign_store::FileName;
 use serde_json::{Map, Value, json};
 
+use super::apply::PlaceOf;
 use super::call::{Answer, Behavior, Body, Call, Conditions, Form, Method, Target};
 use super::error::{Error, Location};
 use super::object::Object;
@@ -76,7 +77,7 @@ pub async fn attach(
     conditions: Conditions,
     upload: Upload,
 ) -> Answer {
-    match store(ctx, who, record, &upload).await {
+    match store(ctx, who, record, &conditions, &upload).await {
         Ok((method, attachment)) => {
             let location = attachment["location"].as_str().unwrap_or_default().to_owned();
             let _announced = ctx.collections.uploads.announce(location, attachment.clone());
@@ -143,20 +144,23 @@ async fn store(
     ctx: &Context,
     who: &Who,
     record: &ObjectUri,
+    conditions: &Conditions,
     upload: &Upload,
 ) -> Result<(Method, Value), Error> {
+    // A bucket of one's own may not be there yet.
+    let is_own = ctx.collections.settings.default_bucket
+        && who.user.is_some()
+        && default_bucket::is_meant(&Target::Object(record.clone()));
+    let place_of = if is_own { PlaceOf::Own } else { PlaceOf::Object };
     let record = match &who.user {
         Some(user) => default_bucket::real(ctx, record, user),
         None => record.clone(),
     };
     let exists = {
         let mut work = Work::begin(ctx, Mode::Read).await?;
-        // Somebody's own bucket may not be there yet.
-        let own = who.user.as_deref().map(default_bucket::id_of);
-        match own.as_deref() == record.bucket_id() {
-            true => work.get(&record).await?.is_some(),
-            false => apply::may_write(&mut work, who, &record).await?,
-        }
+        // Nothing is stored for who would be refused afterwards.
+        let put = call(Method::Put, &record, conditions.clone(), Value::Null);
+        apply::may_put(&mut work, who, &put, &record, place_of).await?
     };
     let folder = [record.bucket_id(), record.collection_id()].map(Option::unwrap_or_default).join("/");
     let location = format!("{folder}/{}{}", ids::uuid()?, extension(&upload.filename));

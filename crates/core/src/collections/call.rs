@@ -55,12 +55,21 @@ pub enum Target {
 /// Preconditions of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// `If-Match: "TIMESTAMP"`: exactly this state.
-    pub if_match: Option<i64>,
+    /// `If-Match`.
+    pub if_match: Option<IfMatch>,
     /// `If-None-Match`.
     pub if_none_match: Option<IfNoneMatch>,
     /// A header that is not as it should be: judged when the caller may do what is asked.
     pub malformed: Option<Invalid>,
+}
+
+/// `If-Match`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    /// `*`: only if it exists.
+    Any,
+    /// `"TIMESTAMP"`: only if it is in exactly this state.
+    Timestamp(i64),
 }
 
 /// `If-None-Match`.
@@ -163,4 +172,30 @@ pub enum How {
     Changed,
     /// It was deleted: `data` is its tombstone.
     Deleted,
+}
+
+impl Answer {
+    /// Bytes that it holds, about.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Object { data, permissions, .. } => {
+                let names = permissions.iter().flatten().flat_map(|(_, who)| who);
+                data.len() + names.map(|name| name.len() + 8).sum::<usize>()
+            }
+            Self::List { items, .. } => items.iter().map(|item| item.len() + 1).sum(),
+            Self::Refused(Error::PreconditionFailed { existing: Some(existing), .. }) => weight(existing),
+            Self::NotModified { .. } | Self::Refused(_) => 0,
+        }
+    }
+}
+
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 8,
+        Value::Array(items) => items.iter().map(weight).sum::<usize>() + 8,
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| name.len() + weight(member)).sum::<usize>() + 8
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
 }

@@ -17,6 +17,8 @@ pub struct Proposal<'a> {
     pub old: Option<&'a Arc<Object>>,
     /// The object as it is to be; `None`: it is deleted. May be adjusted.
     pub new: Option<Draft<'a>>,
+    /// What the same request deletes, this included.
+    pub together: &'a [Arc<Object>],
 }
 
 /// An object as it is to be.

@@ -40,9 +40,9 @@ pub enum Error {
     /// A precondition does not hold.
     #[error("Resource was modified meanwhile")]
     PreconditionFailed {
-        /// The timestamp of the object or list, for `ETag`; `None` if there is none.
-        timestamp: Option<i64>,
-        /// The object as it is.
+        /// The timestamp of the object, or of its list where there is no object; for `ETag`.
+        timestamp: i64,
+        /// The object as it is, if there is one.
         existing: Option<Value>,
     },
     /// The body is of a type that is not taken here.

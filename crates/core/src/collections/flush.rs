@@ -19,7 +19,6 @@ pub async fn flush(ctx: &Context) -> Result<(), Error> {
         for uri in everything(&mut work, &list).await? {
             let object = list.object(uri);
             if list.kind() == Kind::Bucket {
-                work.touch(&ListUri::collections(&object.id));
                 work.remove_under(&object).await?;
             }
             work.erase(&object);
@@ -35,8 +34,12 @@ pub async fn flush(ctx: &Context) -> Result<(), Error> {
 async fn everything(work: &mut Work<'_>, list: &ListUri) -> Result<Vec<String>, Error> {
     let name = list.to_string();
     let mut ids = Vec::new();
-    let mut query =
-        PageQuery { with_tombstones: true, order: PageOrder::ById(None), limit: PAGE, ..PageQuery::default() };
+    let mut query = PageQuery {
+        with_tombstones: true,
+        order: PageOrder::ById(None),
+        limit: PAGE,
+        ..PageQuery::default()
+    };
     loop {
         let page = work.store().page(&name, &query).await?;
         ids.extend(page.objects.into_iter().map(|row| row.id));

@@ -6,7 +6,7 @@ use countersign_model::canonical::content_signature;
 use countersign_store::ObjectRow;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::call::Permissions;
 use super::error::Error;
@@ -48,7 +48,7 @@ impl Entry<'_> {
     /// The row of the entry. Its text is put together from the object's, which is canonical already; the members
     /// are in the order of their names.
     pub(super) fn row(&self, list: &ListUri) -> Result<ObjectRow, Error> {
-        let id = ids::uuid()?;
+        let id = ids::ordered(self.last_modified)?;
         let text = |text: &str| content_signature(&Value::from(text)).map_err(|_| damaged(self.uri));
         let permissions = self.permissions.iter().map(|(name, who)| {
             let who = who.iter().map(|who| Value::from(who.as_str())).collect();
@@ -92,6 +92,17 @@ impl Entry<'_> {
             permissions: None,
             content: None,
         })
+    }
+}
+
+/// Takes out of an entry who may do what with its target, unless one of `principals` may write that.
+pub(super) fn hide_permissions(entry: &mut Map<String, Value>, principals: &[String]) {
+    let Some(Value::Object(target)) = entry.get_mut("target") else { return };
+    let Some(shown) = target.get_mut("permissions") else { return };
+    let writers = shown.get("write").and_then(Value::as_array);
+    let mut writers = writers.into_iter().flatten().filter_map(Value::as_str);
+    if !writers.any(|writer| principals.iter().any(|principal| principal == writer)) {
+        *shown = Value::Object(Map::new());
     }
 }
 

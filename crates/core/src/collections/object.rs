@@ -142,11 +142,13 @@ fn text_of(id: &str, last_modified: i64, data: &Map<String, Value>) -> Result<St
     Ok(text)
 }
 
-/// SHA-256 of what makes a record the same as another: all but when it was written and by which schema.
+/// SHA-256 of what makes a record the same as another: all but when it was written and by which schema, which is a
+/// number; anything else called so is content.
 fn content_of(id: &str, data: &Map<String, Value>) -> Result<[u8; 32], Error> {
     let id = Value::from(id);
     let mut text = String::with_capacity(128);
-    write(data, &[("id", &id)], |name| name != "schema", &mut text)?;
+    let stamped = data.get("schema").is_some_and(Value::is_number);
+    write(data, &[("id", &id)], |name| !stamped || name != "schema", &mut text)?;
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
     Ok(hash)

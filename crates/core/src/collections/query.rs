@@ -8,6 +8,7 @@ use super::fields::Fields;
 use super::filter::{self, Filter};
 use super::page_token;
 use super::sort::{Key, Sort};
+use super::work::SKEW;
 
 /// A query, read.
 #[derive(Clone, Debug)]
@@ -29,11 +30,11 @@ pub struct ListQuery {
     pub after: Option<Vec<Key>>,
 }
 
-/// A day, in milliseconds: clients' clocks may be wrong.
-const SKEW: i64 = 86_400_000;
-
 /// Conditions that are looked at, at most.
 const MOST_FILTERS: usize = 100;
+
+/// Values in all of them, at most: each is looked for in each object.
+const MOST_VALUES: usize = 1_000;
 
 impl ListQuery {
     /// Reads a decoded query.
@@ -76,6 +77,10 @@ impl ListQuery {
         }
         if parsed.filters.len() > MOST_FILTERS {
             return Err(Error::nameless(Location::Querystring, "too many filters"));
+        }
+        if parsed.filters.iter().map(Filter::values).sum::<usize>() > MOST_VALUES {
+            let what = format!("filters can have {MOST_VALUES} values");
+            return Err(Error::nameless(Location::Querystring, what));
         }
         if let Some(token) = value("_token") {
             parsed.after = Some(page_token::read(list, &parsed.sort, token)?);
@@ -262,6 +267,23 @@ mod tests {
             ("like_s=12", "Invalid value for like_s"),
         ] {
             assert_eq!(parse(query).map(drop), Err(wanted.to_owned()), "{query}");
+        }
+    }
+
+    #[test]
+    fn all_filters_together_have_a_thousand_values() {
+        let list = |name: &str, count: usize| format!("{name}={}", vec!["1"; count].join(","));
+        assert!(parse(&list("in_n", 1_000)).is_ok());
+        for query in [
+            list("in_n", 1_001),
+            list("exclude_n", 1_001),
+            list("exclude_id", 1_001),
+            list("in_last_modified", 1_001),
+            format!("contains_l=[{}]", vec!["1"; 1_001].join(",")),
+            format!("{}&{}", list("in_n", 600), list("exclude_m", 600)),
+        ] {
+            let refused = parse(&query).unwrap_err();
+            assert_eq!(refused, "querystring: filters can have 1000 values", "{query:.20}");
         }
     }
 

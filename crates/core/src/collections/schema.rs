@@ -1,42 +1,115 @@
 //! JSON Schemas (draft 7) of collections, and of what buckets say of the objects in them.
 //!
 //! A schema comes from whoever may write the collection, and is asked at each record: so patterns are of a kind that
-//! takes linear time, nothing is fetched, and a schema that grows without measure when its `$ref`s are followed, or
-//! that refers to itself, is refused.
+//! takes linear time, nothing is fetched, and a schema that grows without measure when its `$ref`s are followed, that
+//! has many patterns, or that refers to itself, is refused. To compile one takes long: it is done before a request
+//! joins others in a transaction, and what was compiled is kept, up to a bound.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value};
 
+use super::call::{Body, Call, Form, Target};
 use super::error::{Error, Location};
 use super::object::Object;
 use super::permission::Place;
 use super::uri::{Kind, ObjectUri};
 
-/// Schemas that were compiled, by the object that has them and the member that they are in.
+/// Schemas that were compiled.
 #[derive(Debug, Default)]
-pub(crate) struct Cache(Mutex<HashMap<Key, Compiled>>);
+pub(crate) struct Cache(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Which text an object has as its schema, and when it was changed last.
+    owners: HashMap<Owner, (i64, Digest)>,
+    texts: HashMap<Digest, Compiled>,
+    cost: usize,
+}
 
 /// The URI of the object that has a schema, and the member that it is in.
-type Key = (String, &'static str);
+type Owner = (String, &'static str);
 
-/// A schema, and the timestamp of the object that it was in.
-type Compiled = (i64, Arc<Validator>);
+/// SHA-256 of a schema's text.
+type Digest = [u8; 32];
 
-/// Compiled schemas that are kept.
-const KEPT: usize = 256;
+/// A schema, or why it is none.
+type Compiled = Result<Arc<Validator>, String>;
+
+/// Objects whose schemas are known at most.
+const MOST_OWNERS: usize = 4_096;
+
+/// What is kept may cost this many bytes, about.
+const MOST_COST: usize = 128 << 20;
+
+/// Bytes of one compiled pattern at most. A class of all letters takes some tens of thousands.
+const PATTERN_BYTES: usize = 128 << 10;
+
+/// Bytes of one part of a compiled schema, about.
+const PART_BYTES: usize = 512;
+
+impl Kept {
+    fn insert(&mut self, text: Digest, compiled: Compiled, cost: usize) {
+        if self.cost.saturating_add(cost) > MOST_COST {
+            *self = Self::default();
+        }
+        self.cost += cost;
+        if self.texts.insert(text, compiled).is_some() {
+            self.cost -= cost;
+        }
+    }
+}
 
 /// Refuses what is no schema.
 ///
 /// - `name`: where it stands: `data.schema`.
-pub(super) fn check(schema: &Value, name: &str) -> Result<(), Error> {
+pub(super) fn check(cache: &Cache, schema: &Value, name: &str) -> Result<(), Error> {
     if schema.is_null() {
         return Ok(());
     }
-    compile(schema).map(drop).map_err(|what| Error::invalid(Location::Body, name, what))
+    cache.compiled(schema).1.map(drop).map_err(|what| Error::invalid(Location::Body, name, what))
+}
+
+/// Compiles the schemas that calls bring, beside the threads that serve requests: who writes them later finds them.
+pub(super) async fn prepare(cache: &Arc<Cache>, calls: &[Call]) {
+    let schemas: Vec<Value> = calls.iter().flat_map(brought).filter(|schema| !cache.knows(schema)).collect();
+    if schemas.is_empty() {
+        return;
+    }
+    let cache = Arc::clone(cache);
+    let compile = move || schemas.iter().for_each(|schema| drop(cache.compiled(schema)));
+    // What is not there is compiled when it is looked at.
+    let _ = tokio::task::spawn_blocking(compile).await;
+}
+
+/// The schemas in the body of a call, wherever it is plain which they are.
+fn brought(call: &Call) -> Vec<Value> {
+    let kind = match &call.target {
+        Target::Object(uri) => uri.kind(),
+        Target::List(list) => list.kind(),
+        Target::Permissions => return Vec::new(),
+    };
+    let Ok(Some(Body { form, value })) = &call.body else { return Vec::new() };
+    let members = members_of(kind);
+    let found: Vec<&Value> = match form {
+        Form::Json | Form::MergePatch => {
+            let data = value.get("data");
+            members.iter().filter_map(|name| data?.get(*name)).collect()
+        }
+        Form::JsonPatch => {
+            let at = |operation: &&Value| {
+                let path = operation.get("path").and_then(Value::as_str);
+                path.and_then(|path| path.strip_prefix("/data/")).is_some_and(|name| members.contains(&name))
+            };
+            let operations = value.as_array().into_iter().flatten().filter(at);
+            operations.filter_map(|operation| operation.get("value")).collect()
+        }
+    };
+    found.into_iter().filter(|schema| schema.is_object()).cloned().collect()
 }
 
 /// Refuses data that does not follow its schemas, and stamps a record with the time of its collection's.
@@ -107,22 +180,57 @@ impl Cache {
         schema: &Value,
     ) -> Result<Arc<Validator>, Error> {
         let key = (owner.uri.to_string(), member);
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((version, validator)) = lock().get(&key)
-            && *version == owner.last_modified
         {
-            return Ok(Arc::clone(validator));
+            let kept = self.lock();
+            if let Some((version, text)) = kept.owners.get(&key)
+                && *version == owner.last_modified
+                && let Some(Ok(validator)) = kept.texts.get(text)
+            {
+                return Ok(Arc::clone(validator));
+            }
         }
-        let validator = compile(schema)
+        let (text, validator) = self.compiled(schema);
+        let validator = validator
             .map_err(|what| Error::invalid(Location::Body, "schema", format!("{}: {what}", owner.uri)))?;
-        let validator = Arc::new(validator);
-        let mut kept = lock();
-        if kept.len() >= KEPT {
-            kept.clear();
+        let mut kept = self.lock();
+        if kept.owners.len() >= MOST_OWNERS {
+            kept.owners.clear();
         }
-        kept.insert(key, (owner.last_modified, Arc::clone(&validator)));
+        kept.owners.insert(key, (owner.last_modified, text));
         Ok(validator)
     }
+
+    /// The schema, compiled now or before.
+    fn compiled(&self, schema: &Value) -> (Digest, Compiled) {
+        let text = text_of(schema);
+        if let Some(known) = self.lock().texts.get(&text) {
+            return (text, known.clone());
+        }
+        let compiled = Measure::of(schema).and_then(|size| Ok((compile(schema)?, size.cost())));
+        let (compiled, cost) = match compiled {
+            Ok((validator, cost)) => (Ok(Arc::new(validator)), cost),
+            Err(what) => {
+                let cost = PART_BYTES + what.len();
+                (Err(what), cost)
+            }
+        };
+        self.lock().insert(text, compiled.clone(), cost);
+        (text, compiled)
+    }
+
+    fn knows(&self, schema: &Value) -> bool {
+        self.lock().texts.contains_key(&text_of(schema))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn text_of(schema: &Value) -> Digest {
+    let mut text = [0; 32];
+    text.copy_from_slice(digest(&SHA256, schema.to_string().as_bytes()).as_ref());
+    text
 }
 
 /// The refusal of data, with the member that is at fault, as the peer has them.
@@ -140,7 +248,6 @@ fn refusal(error: &ValidationError<'_>) -> Error {
 }
 
 fn compile(schema: &Value) -> Result<Validator, String> {
-    Measure::of(schema)?;
     if let Err(error) = jsonschema::draft7::meta::validate(schema) {
         let path = error.instance_path().to_string().replace('/', ".");
         return Err(format!("{}{}", path.trim_start_matches('.'), error.to_string().replace('"', "'")));
@@ -148,7 +255,7 @@ fn compile(schema: &Value) -> Result<Validator, String> {
     jsonschema::options()
         .with_draft(Draft::Draft7)
         .should_validate_formats(false)
-        .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
         .build(schema)
         .map_err(|error| error.to_string())
 }
@@ -156,48 +263,83 @@ fn compile(schema: &Value) -> Result<Validator, String> {
 /// Schemas in a schema at most, counting what it refers to each time.
 const MOST_SCHEMAS: u64 = 20_000;
 
+/// Patterns in a schema at most, counting what it refers to each time.
+const MOST_PATTERNS: u64 = 50;
+
+/// How large a schema is.
+#[derive(Clone, Copy)]
+struct Size {
+    schemas: u64,
+    patterns: u64,
+}
+
+impl Size {
+    fn add(&mut self, other: Self) {
+        self.schemas += other.schemas;
+        self.patterns += other.patterns;
+    }
+
+    /// Bytes of it compiled, about.
+    fn cost(self) -> usize {
+        let bytes =
+            |count: u64, each: usize| usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(each);
+        bytes(self.schemas, PART_BYTES).saturating_add(bytes(self.patterns, 2 * PATTERN_BYTES))
+    }
+}
+
 /// How large a schema is with its references in their places.
 struct Measure<'a> {
     root: &'a Value,
-    known: HashMap<&'a str, u64>,
+    known: HashMap<&'a str, Size>,
     open: HashSet<&'a str>,
 }
 
 impl<'a> Measure<'a> {
-    fn of(root: &'a Value) -> Result<(), String> {
+    fn of(root: &'a Value) -> Result<Size, String> {
         let mut measure = Self { root, known: HashMap::new(), open: HashSet::new() };
-        measure.size(root, 0).map(drop)
+        measure.size(root, 0)
     }
 
-    fn size(&mut self, value: &'a Value, depth: u32) -> Result<u64, String> {
-        let mut size = 1_u64;
+    fn size(&mut self, value: &'a Value, depth: u32) -> Result<Size, String> {
+        let mut size = Size { schemas: 1, patterns: 0 };
         match value {
             Value::Object(members) => {
                 for (name, member) in members {
-                    size += match (name.as_str(), member) {
-                        ("$ref", Value::String(target)) => self.target(target, depth)?,
+                    match (name.as_str(), member) {
+                        ("$ref", Value::String(target)) => size.add(self.target(target, depth)?),
                         ("$id", Value::String(_)) if depth > 0 => {
                             return Err("`$id` can be at the top of a schema only".into());
                         }
                         ("$dynamicRef" | "$recursiveRef", _) => {
                             return Err(format!("`{name}` is not understood"));
                         }
-                        ("enum" | "const" | "default" | "examples", _) => 0,
-                        _ => self.size(member, depth + 1)?,
-                    };
+                        ("enum" | "const" | "default" | "examples", _) => {}
+                        ("pattern", Value::String(_)) => size.patterns += 1,
+                        ("patternProperties", Value::Object(patterns)) => {
+                            size.patterns += patterns.len() as u64;
+                            size.add(self.size(member, depth + 1)?);
+                        }
+                        _ => size.add(self.size(member, depth + 1)?),
+                    }
                 }
             }
             Value::Array(items) => {
                 for item in items {
-                    size += self.size(item, depth + 1)?;
+                    size.add(self.size(item, depth + 1)?);
                 }
             }
             _ => {}
         }
-        if size > MOST_SCHEMAS { Err("the schema is too large".into()) } else { Ok(size) }
+        if size.schemas > MOST_SCHEMAS {
+            return Err("the schema is too large".into());
+        }
+        if size.patterns > MOST_PATTERNS {
+            return Err(format!("a schema can have {MOST_PATTERNS} patterns"));
+        }
+        Ok(size)
     }
 
-    fn target(&mut self, target: &'a str, depth: u32) -> Result<u64, String> {
+    fn target(&mut self, target: &'a str, depth: u32) -> Result<Size, String> {
         if let Some(size) = self.known.get(target) {
             return Ok(*size);
         }
@@ -225,8 +367,64 @@ mod tests {
 
     use super::*;
 
+    fn check(schema: &Value, name: &str) -> Result<(), Error> {
+        super::check(&Cache::default(), schema, name)
+    }
+
     fn refused(schema: Value) -> String {
         check(&schema, "data.schema").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn patterns_are_bounded_in_number_and_in_size() {
+        let patterns = |count: usize, pattern: &str| {
+            let patterns = (0..count).map(|n| (pattern.replace('N', &n.to_string()), json!({})));
+            json!({"patternProperties": patterns.collect::<Map<_, _>>()})
+        };
+        check(&patterns(50, r"^N\w+$"), "schema").unwrap();
+        assert!(refused(patterns(51, "^N")).contains("50 patterns"));
+        check(&patterns(1, r"^\p{L}"), "schema").unwrap();
+        assert!(refused(patterns(1, r"^\p{L}{20}")).contains(r"\p{L}{20}"));
+        // What is referred to counts each time.
+        let many = vec![json!({"$ref": "#/definitions/p"}); 51];
+        let part = json!({"definitions": {"p": {"pattern": "a"}}, "allOf": many});
+        assert!(refused(part).contains("50 patterns"));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_by_what_it_costs() {
+        let cache = Cache::default();
+        for n in 0..50 {
+            let patterns = (0..20).map(|i| (format!("^{n}-{i}"), json!({})));
+            let schema = json!({"patternProperties": patterns.collect::<Map<_, _>>()});
+            super::check(&cache, &schema, "schema").unwrap();
+            super::check(&cache, &schema, "schema").unwrap();
+            assert!(cache.knows(&schema));
+        }
+        let kept = cache.lock();
+        assert!(kept.cost <= MOST_COST && kept.texts.len() < 30, "{} {}", kept.cost, kept.texts.len());
+    }
+
+    #[tokio::test]
+    async fn schemas_that_requests_bring_are_compiled_before_they_are_written() {
+        use crate::collections::call::{Behavior, Conditions, Method};
+        let cache = Arc::new(Cache::default());
+        let schema = |n: u32| json!({"type": "object", "maxProperties": n});
+        let call = |form, value| Call {
+            method: Method::Patch,
+            target: Target::Object(ObjectUri::collection("b", "c")),
+            conditions: Conditions::default(),
+            query: Vec::new(),
+            body: Ok(Some(Body { form, value })),
+            behavior: Behavior::Full,
+        };
+        let calls = [
+            call(Form::Json, json!({"data": {"schema": schema(1)}})),
+            call(Form::MergePatch, json!({"data": {"schema": schema(2)}})),
+            call(Form::JsonPatch, json!([{"op": "add", "path": "/data/schema", "value": schema(3)}])),
+        ];
+        prepare(&cache, &calls).await;
+        assert!((1..=3).all(|n| cache.knows(&schema(n))) && !cache.knows(&schema(4)));
     }
 
     #[test]

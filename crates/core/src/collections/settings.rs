@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_model::{KeyName, Name};
+use countersign_model::{KeyName, Name, PublicKey};
 use zeroize::Zeroizing;
 
 /// The surface's settings. The defaults are those of a deployment without a configuration.
@@ -65,6 +65,8 @@ pub struct ResourceSettings {
     pub hard_delete: bool,
     /// Who signs.
     pub signer: Signer,
+    /// Keys of this server that sign the preview; empty: those that sign what is published.
+    pub preview_keys: Vec<Name>,
     /// How it is signed.
     pub profile: Profile,
 }
@@ -91,6 +93,28 @@ pub struct AutographSettings {
     pub key_ids: Vec<String>,
     /// How long a request may take in all, retries included.
     pub timeout: Duration,
+    /// Whose signatures are taken.
+    pub pins: Pins,
+}
+
+impl AutographSettings {
+    /// Whether what is signed for both can be asked for with one request.
+    pub(super) fn asks_the_same_as(&self, other: &Self) -> bool {
+        self.url == other.url
+            && self.id == other.id
+            && self.key_ids == other.key_ids
+            && self.pins == other.pins
+            && self.timeout == other.timeout
+    }
+}
+
+/// Whose signatures are taken of an Autograph. Nothing in a list: anybody's. What is in both must be fulfilled in both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pins {
+    /// The keys that may sign.
+    pub public_keys: Vec<PublicKey>,
+    /// SHA-256 of the roots, as DER, of which one must be the end of the chain at `x5u`.
+    pub roots: Vec<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Signer {

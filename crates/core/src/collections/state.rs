@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::outside::HttpClient;
 use super::settings::Settings;
 use super::{accounts, attachment, autograph, chain, reading, schema, signer, webhook, writer};
@@ -18,15 +20,21 @@ pub struct State {
     pub resources: signer::Resources,
     pub(crate) reading: reading::State,
     pub(super) writer: writer::Queue,
-    pub(super) schemas: schema::Cache,
+    pub(super) schemas: Arc<schema::Cache>,
+    /// A permit for each look at all objects.
+    pub(super) scans: Arc<Semaphore>,
     pub(super) accounts: accounts::Memory,
     pub(super) uploads: attachment::Uploads,
     pub(super) chains: chain::State,
     pub(super) autographs: autograph::State,
     pub(super) webhooks: webhook::State,
+    pub(super) refreshed: signer::refresh::State,
     /// What sends requests to others.
     pub(super) http: Option<Arc<dyn HttpClient>>,
 }
+
+/// How many look at all objects at the same time.
+const SCANS: usize = 2;
 
 impl State {
     /// The state of a deployment that was just opened.
@@ -47,12 +55,14 @@ impl State {
             reading: reading::State::default(),
             started: now.as_millisecond(),
             writer: writer::Queue::default(),
-            schemas: schema::Cache::default(),
+            schemas: Arc::default(),
+            scans: Arc::new(Semaphore::new(SCANS)),
             accounts: accounts::Memory::new()?,
             uploads: attachment::Uploads::default(),
             chains: chain::State::default(),
             autographs: autograph::State::new(&settings),
             webhooks: webhook::State::default(),
+            refreshed: signer::refresh::State::default(),
             http,
             settings: Arc::new(settings),
         })

@@ -1,6 +1,7 @@
 //! Where objects are: `/buckets/B`, `/buckets/B/groups/G`, `/buckets/B/collections/C/records/R`.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,40 +56,40 @@ pub fn is_id(id: &str) -> bool {
 /// All objects of a kind with one parent: `/buckets/B/groups`. In this form it is the store's key too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListUri {
-    /// The parent's URI; empty for buckets and accounts.
-    parent: String,
+    /// The parent's URI; empty for buckets and accounts. Shared: all objects of a list have it.
+    parent: Arc<str>,
     kind: Kind,
 }
 
 impl ListUri {
     /// `/buckets`.
     pub fn buckets() -> Self {
-        Self { parent: String::new(), kind: Kind::Bucket }
+        Self { parent: Arc::default(), kind: Kind::Bucket }
     }
 
     /// `/accounts`.
     pub fn accounts() -> Self {
-        Self { parent: String::new(), kind: Kind::Account }
+        Self { parent: Arc::default(), kind: Kind::Account }
     }
 
     /// `/buckets/B/groups`.
     pub fn groups(bucket: &str) -> Self {
-        Self { parent: format!("/buckets/{bucket}"), kind: Kind::Group }
+        Self { parent: format!("/buckets/{bucket}").into(), kind: Kind::Group }
     }
 
     /// `/buckets/B/collections`.
     pub fn collections(bucket: &str) -> Self {
-        Self { parent: format!("/buckets/{bucket}"), kind: Kind::Collection }
+        Self { parent: format!("/buckets/{bucket}").into(), kind: Kind::Collection }
     }
 
     /// `/buckets/B/history`.
     pub fn history(bucket: &str) -> Self {
-        Self { parent: format!("/buckets/{bucket}"), kind: Kind::History }
+        Self { parent: format!("/buckets/{bucket}").into(), kind: Kind::History }
     }
 
     /// `/buckets/B/collections/C/records`.
     pub fn records(bucket: &str, collection: &str) -> Self {
-        Self { parent: format!("/buckets/{bucket}/collections/{collection}"), kind: Kind::Record }
+        Self { parent: format!("/buckets/{bucket}/collections/{collection}").into(), kind: Kind::Record }
     }
 
     /// What its objects are.

@@ -3,6 +3,7 @@
 
 mod staged;
 mod timestamps;
+mod trial;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,9 +20,11 @@ use super::uri::{Kind, ListUri, ObjectUri};
 use super::{history, principals};
 use crate::context::Context;
 
+pub(super) use timestamps::SKEW;
 pub use timestamps::{LATEST, Stamp};
 
 use staged::Staged;
+pub(super) use trial::Trial;
 
 /// One transaction's view of the objects.
 ///
@@ -43,6 +46,8 @@ pub struct Work<'a> {
     taken: HashMap<ListUri, HashSet<i64>>,
     touched: HashSet<ListUri>,
     flushes: u32,
+    /// What the request keeps if it is attempted again.
+    pub(super) trial: Trial,
     /// What reviewers and editors are to be told of, if all this is committed.
     pub events: Vec<Event>,
 }
@@ -97,6 +102,7 @@ impl<'a> Work<'a> {
             taken: HashMap::new(),
             touched: HashSet::new(),
             flushes: 0,
+            trial: Trial::default(),
             events: Vec::new(),
         })
     }
@@ -104,11 +110,6 @@ impl<'a> Work<'a> {
     /// The time of the request.
     pub fn now(&self) -> Timestamp {
         self.now
-    }
-
-    /// The next request begins.
-    pub(crate) fn tick(&mut self) {
-        self.now = self.ctx.now();
     }
 
     /// The object, if there is one: as it was staged, or as the store has it.
@@ -236,6 +237,15 @@ impl<'a> Work<'a> {
             self.view.keys().map(|uri| uri.list.clone()).filter(|list| is_below(list)).collect();
         self.view.retain(|uri, _| !lists.contains(&uri.list));
         self.touched.extend(lists);
+        // What readers remember of it need not have been looked at here.
+        match uri.kind() {
+            Kind::Bucket => drop(self.touched.insert(ListUri::collections(&uri.id))),
+            Kind::Collection => {
+                let bucket = uri.bucket_id().unwrap_or_default();
+                self.touched.insert(ListUri::records(bucket, &uri.id));
+            }
+            _ => {}
+        }
         self.groups.forget();
         Ok(())
     }
@@ -267,6 +277,19 @@ impl<'a> Work<'a> {
     /// The transaction, for queries that need not see what is staged.
     pub fn store(&mut self) -> &mut CollectionsTx {
         &mut self.tx
+    }
+
+    /// Whether an object that does not live was there before.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(super) async fn has_tombstone(&mut self, uri: &ObjectUri) -> Result<bool, Error> {
+        let list = uri.list.to_string();
+        let staged = self.staged.iter().any(|staged| match staged {
+            Staged::Object(row) => row.deleted && row.id == uri.id && row.list == list,
+            _ => false,
+        });
+        Ok(staged || self.tx.objects(&[(list, uri.id.clone())]).await?.iter().any(|row| row.deleted))
     }
 
     /// Whether something is staged that queries of the transaction do not see.
@@ -303,15 +326,6 @@ impl<'a> Work<'a> {
             }
         }
         Ok(())
-    }
-
-    /// A list was written to beside this: what is known of its objects is forgotten, and so is readers' memory of
-    /// it when this is committed. To be called after [`Self::flush`].
-    pub fn touch(&mut self, list: &ListUri) {
-        if self.staged.is_empty() {
-            self.view.retain(|uri, _| uri.list != *list);
-        }
-        self.touched.insert(list.clone());
     }
 
     /// Writes what is staged and makes it durable. Returns the lists in which something changed.

@@ -4,7 +4,9 @@
 //! writes them at once and answers. So they never collide, each sees those before it, and many cost one sync. A
 //! request that is refused is undone in memory; one that fails in a way that may have reached the database is
 //! left out, and the others are applied again. A request that signs has a transaction of its own, since a signer
-//! may fail, or take its time.
+//! may fail; what another service is to sign is signed outside of any transaction (`elsewhere`).
+
+mod elsewhere;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,12 +15,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::apply;
+use super::autograph::Held;
 use super::call::{Answer, Call, Method, Target};
 use super::error::Error;
+use super::judge::{self, Room};
 use super::uri::{ListUri, ObjectUri};
 use super::who::Who;
-use super::work::{Mode, Work};
-use super::{accounts, default_bucket, reading, signer};
+use super::work::{Mode, Trial, Work};
+use super::{accounts, default_bucket, reading, schema, signer};
 use crate::context::Context;
 
 /// Answers all calls of one request, in their order: of a batch, or the only one.
@@ -31,7 +35,22 @@ pub async fn execute(ctx: &Context, who: &Who, calls: Vec<Call>) -> Vec<Answer> 
     if calls.iter().all(|call| !writes(call)) {
         return read(ctx, who, &calls).await;
     }
+    let refusals = judge::refusals(ctx, who, &calls).await;
+    let left = calls.into_iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+    let left: Vec<Call> = left.map(|(call, _)| call).collect();
+    let mut answers = write(ctx, who, left).await.into_iter();
+    let answer =
+        |refusal: Option<Error>| refusal.map_or_else(|| answers.next(), |e| Some(Answer::Refused(e)));
+    refusals.into_iter().filter_map(answer).collect()
+}
+
+/// Answers calls of which nothing is known yet that refuses them.
+async fn write(ctx: &Context, who: &Who, calls: Vec<Call>) -> Vec<Answer> {
+    if calls.iter().all(|call| !writes(call)) {
+        return read(ctx, who, &calls).await;
+    }
     let count = calls.len();
+    schema::prepare(&ctx.collections.schemas, &calls).await;
     let calls = accounts::seal_passwords(ctx, who, calls).await;
     match enqueue(ctx, who, calls).await {
         Ok(answers) => answers,
@@ -40,7 +59,7 @@ pub async fn execute(ctx: &Context, who: &Who, calls: Vec<Call>) -> Vec<Answer> 
 }
 
 /// Whether a call may change something.
-fn writes(call: &Call) -> bool {
+pub(super) fn writes(call: &Call) -> bool {
     // Whatever is asked of it, somebody's own bucket comes to be.
     !matches!(call.method, Method::Get | Method::Head) || default_bucket::is_meant(&call.target)
 }
@@ -56,12 +75,19 @@ async fn read(ctx: &Context, who: &Who, calls: &[Call]) -> Vec<Answer> {
         Err(error) => return all(calls.len(), &error),
     };
     let mut answers = Vec::with_capacity(calls.len());
+    let mut room = Room::default();
     for call in calls {
-        match apply::apply(&mut work, who, call).await {
-            Ok(answer) => answers.push(answer),
+        let answer = match room.check() {
+            Ok(()) => apply::apply(&mut work, who, call).await,
+            Err(full) => Err(full),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
             Err(error) if error.undoes_all() => return all(calls.len(), &error),
-            Err(error) => answers.push(Answer::Refused(error)),
-        }
+            Err(error) => Answer::Refused(error),
+        };
+        room.take(answer.weight());
+        answers.push(answer);
     }
     answers
 }
@@ -89,7 +115,10 @@ async fn prefetch<'c>(work: &mut Work<'_>, calls: impl IntoIterator<Item = &'c C
             parent = uri.list.parent();
             objects.push(uri);
         }
-        lists.push(list.clone());
+        // An object is shown with a timestamp of its own.
+        if writes(call) || matches!(call.target, Target::List(_)) {
+            lists.push(list.clone());
+        }
     }
     work.prefetch(&objects).await?;
     work.prefetch_timestamps(&lists).await
@@ -108,6 +137,12 @@ struct Job {
     who: Who,
     calls: Vec<Call>,
     signs: bool,
+    /// What it keeps from attempt to attempt.
+    trial: Trial,
+    /// How often it was attempted and found that something is still to be signed elsewhere.
+    attempts: u32,
+    /// The services that sign for it and for nobody else until it is done.
+    held: Held,
     answers: oneshot::Sender<Vec<Answer>>,
 }
 
@@ -131,7 +166,15 @@ impl Default for Queue {
 async fn enqueue(ctx: &Context, who: &Who, calls: Vec<Call>) -> Result<Vec<Answer>, Error> {
     let signs = calls.iter().any(|call| signer::is_signing(ctx, call));
     let (answers, answered) = oneshot::channel();
-    let job = Job { who: who.clone(), calls, signs, answers };
+    let job = Job {
+        who: who.clone(),
+        calls,
+        signs,
+        trial: Trial::default(),
+        attempts: 0,
+        held: Held::default(),
+        answers,
+    };
     ctx.collections.writer.sender.send_timeout(job, PATIENCE).await.map_err(|_| {
         Error::Unavailable("Service temporary unavailable due to overloading, please retry later.".into())
     })?;
@@ -186,18 +229,19 @@ fn gather(first: Job, receiver: &mut mpsc::Receiver<Job>) -> (Vec<Job>, Option<J
 /// Does the work of a group and answers everybody.
 async fn settle(ctx: &Context, mut group: Vec<Job>) {
     while !group.is_empty() {
-        match attempt(ctx, &group).await {
+        match attempt(ctx, &mut group).await {
             Ok(answers) => {
                 for (job, answers) in group.drain(..).zip(answers) {
                     // Nobody may be there any more.
                     let _ = job.answers.send(answers);
                 }
             }
-            Err(Failed { job: Some(at), error }) => {
+            Err(Failed::NeedsSignatures(at)) => elsewhere::sign(ctx, group.remove(at)),
+            Err(Failed::One(at, error)) => {
                 let job = group.remove(at);
                 let _ = job.answers.send(all(job.calls.len(), &error));
             }
-            Err(Failed { job: None, error }) => {
+            Err(Failed::All(error)) => {
                 for job in group.drain(..) {
                     let _ = job.answers.send(all(job.calls.len(), &error));
                 }
@@ -206,26 +250,34 @@ async fn settle(ctx: &Context, mut group: Vec<Job>) {
     }
 }
 
-/// A transaction that was given up: for the sake of one request, or as a whole.
-struct Failed {
-    job: Option<usize>,
-    error: Error,
+/// A transaction that was given up.
+enum Failed {
+    /// As a whole.
+    All(Error),
+    /// For the sake of one request.
+    One(usize, Error),
+    /// For one for which another service has to sign something first.
+    NeedsSignatures(usize),
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { job: None, error }
+        Self::All(error)
     }
 }
 
-async fn attempt(ctx: &Context, group: &[Job]) -> Result<Vec<Vec<Answer>>, Failed> {
+async fn attempt(ctx: &Context, group: &mut [Job]) -> Result<Vec<Vec<Answer>>, Failed> {
     let mut work = Work::begin(ctx, Mode::Write).await?;
     prefetch(&mut work, group.iter().flat_map(|job| &job.calls)).await?;
     let mut answers = Vec::with_capacity(group.len());
-    for (at, job) in group.iter().enumerate() {
-        let failed = |error| Failed { job: Some(at), error };
-        work.tick();
-        answers.push(perform(&mut work, job).await.map_err(failed)?);
+    for (at, job) in group.iter_mut().enumerate() {
+        work.begin_request(std::mem::take(&mut job.trial));
+        let performed = perform(&mut work, job).await;
+        job.trial = work.end_request();
+        answers.push(performed.map_err(|error| Failed::One(at, error))?);
+        if !job.trial.signatures.is_complete() {
+            return Err(Failed::NeedsSignatures(at));
+        }
     }
     signer::events::deliver(&mut work).await?;
     let touched = work.commit().await?;
@@ -237,8 +289,13 @@ async fn attempt(ctx: &Context, group: &[Job]) -> Result<Vec<Vec<Answer>>, Faile
 /// Applies the calls of one request: a refusal of one undoes that one.
 async fn perform(work: &mut Work<'_>, job: &Job) -> Result<Vec<Answer>, Error> {
     let mut answers = Vec::with_capacity(job.calls.len());
+    let mut room = Room::default();
     for call in &job.calls {
-        if work.has_staged() && apply::queries(call) {
+        if let Err(full) = room.check() {
+            answers.push(Answer::Refused(full));
+            continue;
+        }
+        if work.has_staged() && (apply::queries(call) || signer::queries(work.ctx, call)) {
             work.flush().await?;
         }
         let savepoint = work.savepoint();
@@ -253,6 +310,7 @@ async fn perform(work: &mut Work<'_>, job: &Job) -> Result<Vec<Answer>, Error> {
                 answers.push(Answer::Refused(error));
             }
         }
+        room.take(answers.last().map_or(0, Answer::weight));
     }
     Ok(answers)
 }

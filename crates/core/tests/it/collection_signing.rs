@@ -1,11 +1,11 @@
 //! What each status of a source collection does, through the one door that requests have.
 
-use countersign_core::collections::{Answer, Error, Method};
+use countersign_core::collections::{Answer, Error, Method, execute};
 use countersign_core::{Caller, keys};
 use countersign_model::Surface;
 use serde_json::{Value, json};
 
-use crate::collection_signing_site::{Site, ids, line, on_both, only, settings};
+use crate::collection_signing_site::{Site, call, ids, line, on_both, only, settings};
 use crate::support::House;
 
 const SOURCE: &str = "/buckets/source/collections/c";
@@ -391,6 +391,35 @@ async fn what_was_published_of_a_deleted_source_is_empty_and_signed() {
         assert_eq!(ids(&site.changeset(DESTINATION, since).await["changes"]), ["-a"]);
         assert_eq!(site.get("/buckets/source/groups").await, json!([]));
         site.delete(&admin, DESTINATION).await.unwrap();
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collections_go_together_or_not_at_all() {
+    let mut settings = settings();
+    settings.resources = vec![
+        line("/buckets/w/collections/a", None, "/buckets/out/collections/a"),
+        line("/buckets/w/collections/c", None, "/buckets/w/collections/b"),
+    ];
+    for house in on_both(settings).await {
+        let site = Site::of(&house);
+        let admin = site.admin();
+        site.put(&admin, "/buckets/w", json!({})).await;
+        for id in ["a", "c"] {
+            site.put(&admin, &format!("/buckets/w/collections/{id}"), json!({})).await;
+        }
+        let all = "/buckets/w/collections";
+        let (before, published) = (site.get(all).await, site.get("/buckets/out/collections/a").await);
+        // `a` would be published empty before it is seen that `b` belongs to `c`.
+        let mut by_id = call(Method::Delete, all, None);
+        by_id.query = vec![("_sort".into(), "id".into())];
+        let refused = execute(&site.ctx, &admin, vec![by_id]).await.pop().unwrap();
+        assert!(matches!(refused, Answer::Refused(Error::Forbidden(_))), "{refused:?}");
+        assert_eq!(site.get(all).await, before);
+        assert_eq!(site.get("/buckets/out/collections/a").await, published, "nothing was signed");
+        site.delete(&admin, "/buckets/w/collections/c").await.unwrap();
+        assert_eq!(ids(&site.delete(&admin, all).await.unwrap()), ["-a", "-b"]);
         house.end().await;
     }
 }

@@ -195,6 +195,12 @@ async fn the_monitor_shows_what_is_published_the_newest_first() {
         );
         let (list, _) = monitor::records(&site.ctx, &Query::default(), Some(timestamp)).await.unwrap();
         assert_eq!(list, "[]");
+
+        site.delete(&site.admin(), "/buckets/staging/collections/c").await.unwrap();
+        site.delete(&site.admin(), "/buckets/preview").await.unwrap();
+        let left = body(&monitored(&site, &[("_expected", "0")]).await);
+        let places: Vec<_> = left["changes"].as_array().unwrap().iter().map(|e| &e["bucket"]).collect();
+        assert_eq!(places, ["destination", "prod"], "what went with its bucket is not shown");
         house.end().await;
     }
 }

@@ -41,6 +41,7 @@ pub fn line(source: &str, preview: Option<&str>, destination: &str) -> ResourceS
         allow_floats: false,
         hard_delete: false,
         signer: Signer::Local(vec!["main".parse().unwrap()]),
+        preview_keys: Vec::new(),
         profile: Profile::ContentSignature,
     }
 }
@@ -200,6 +201,7 @@ pub fn call(method: Method, uri: &str, body: Option<Value>) -> Call {
 fn target(uri: &str) -> Target {
     let parts: Vec<&str> = uri.split('/').skip(1).collect();
     match parts[..] {
+        ["buckets"] => Target::List(ListUri::buckets()),
         ["buckets", b] => Target::Object(ObjectUri::bucket(b)),
         ["buckets", b, "groups"] => Target::List(ListUri::groups(b)),
         ["buckets", b, "groups", g] => Target::Object(ObjectUri::group(b, g)),

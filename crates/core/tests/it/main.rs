@@ -10,6 +10,7 @@ mod collection_signing;
 mod collection_signing_reading;
 mod collection_signing_seed;
 mod collection_signing_site;
+mod collection_signing_trust;
 mod collection_webhooks;
 mod collections;
 mod keys;

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
+use countersign_core::collections::signer::refresh;
 use countersign_core::collections::{autograph, chain, webhook};
 use countersign_core::pipeline::authorise;
 use countersign_core::publication;
@@ -93,6 +94,7 @@ pub async fn metrics(
         chains: chain::in_use(&app.ctx),
         circuits: autograph::circuits(&app.ctx),
         events: webhook::counts(&app.ctx),
+        not_signed_again: refresh::left(&app.ctx),
     });
     let text = app.metrics.encode(ready, head.map(|head| head.size), Publication { entries, stopped });
     Ok(answer(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text))

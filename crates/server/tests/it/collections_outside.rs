@@ -9,10 +9,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
+use countersign_core::SealSource;
 use countersign_core::collections::chain;
-use countersign_model::PublicKey;
+use countersign_core::collections::outside::{
+    HttpAnswer, HttpClient as _, HttpError, HttpMethod, HttpRequest,
+};
+use countersign_model::{PublicKey, pem};
 use countersign_pki::chain::Chain;
 use countersign_server::auth::Peer;
+use countersign_server::outside::Outside;
 use countersign_verify::collection::{Changeset, LocalCopy, Trust, verify};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
@@ -149,6 +154,73 @@ async fn the_autograph_of_a_second_server_signs_and_readers_with_its_root_believ
         house.close().await;
     }
     autograph.serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_and_the_root_of_an_autograph_are_those_that_are_pinned_or_it_is_not_believed() {
+    let autograph = Autograph::start().await;
+    let chain = reqwest::get(format!("{}/chains/root.pem", autograph.url)).await.unwrap();
+    let root = hex::encode(Chain::from_pem(&chain.text().await.unwrap()).unwrap().root_hash());
+    for name in ["remote-settings", "plain"] {
+        let file = autograph.dir.path().join(name);
+        std::fs::write(file, pem::encode("PUBLIC KEY", autograph.key(name).await.spki())).unwrap();
+    }
+    let file = |name: &str| autograph.dir.path().join(name).display().to_string();
+    for (pins, believed) in [
+        (format!("root_sha256 = [\"{root}\"]"), true),
+        (format!("root_sha256 = [\"{}\"]", "07".repeat(32)), false),
+        (format!("public_keys = [\"{}\"]", file("remote-settings")), true),
+        (format!("public_keys = [\"{}\"]", file("plain")), false),
+        (format!("root_sha256 = [\"{root}\"]\npublic_keys = [\"{}\"]", file("plain")), false),
+    ] {
+        let config = autograph.config("content-signature", "\"remote-settings\"");
+        let house = House::with(&format!("{config}{pins}\n")).await;
+        let heartbeat = house.ask_as_nobody("GET", "/v1/__heartbeat__").send().await;
+        assert_eq!(heartbeat.status == 200, believed, "{pins}");
+        house.close().await;
+    }
+    // A key without a chain, where a root is wanted.
+    let config = autograph.config("content-signature", "\"plain\"");
+    let house = House::with(&format!("{config}root_sha256 = [\"{root}\"]\n")).await;
+    house.ask_as_nobody("GET", "/v1/__heartbeat__").send().await.expect(503);
+    house.close().await;
+    autograph.serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_can_be_its_own_autograph() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (data, secrets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let secret = secrets.path().join("secret");
+    // The pair is made before the configuration names it.
+    let house = House::over(data.path(), "", SealSource::File, None).await;
+    house.key("mine", "p384").await;
+    house.somebody("kinto", &["signer"]).await;
+    let pair = house.ask("POST", "/countersign/v1/principals/kinto/hawk").json(json!({}));
+    let pair = pair.send().await.expect(201);
+    std::fs::write(&secret, pair["secret"].as_str().unwrap()).unwrap();
+    house.close().await;
+
+    let config = format!(
+        "[[collections.resource]]\nsource = \"/buckets/source\"\npreview = \"/buckets/preview\"\n\
+         destination = \"/buckets/destination\"\nreview = false\nbackend = \"autograph\"\n\
+         [collections.resource.autograph]\nurl = \"{url}\"\nid = \"{}\"\nsecret_file = \"{}\"\n\
+         key_ids = [\"mine\"]\n",
+        pair["id"].as_str().unwrap(),
+        secret.display()
+    );
+    let house = House::over(data.path(), &config, SealSource::File, None).await;
+    let router = house.front.clone().into_router(Peer::Network);
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    prepare(&house).await;
+    write(&house, "PATCH", SOURCE, json!({"status": "to-sign"})).await.expect(200);
+    let document = house.ask("GET", "/countersign/v1/keys/mine").send().await.expect(200);
+    let key = PublicKey::from_pem(document["public_key"].as_str().unwrap()).unwrap();
+    let trust = Trust { keys: vec![key], ..Trust::default() };
+    assert_eq!(read(&changeset(&house).await, &trust).await, Ok(0));
+    serving.abort();
+    house.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -296,4 +368,34 @@ async fn an_approval_is_posted_and_a_redirect_is_not_followed() {
         house.close().await;
         receiver.posted.lock().unwrap().clear();
     }
+}
+
+async fn get(url: String) -> Result<HttpAnswer, HttpError> {
+    let request = HttpRequest {
+        method: HttpMethod::Get,
+        url,
+        headers: Vec::new(),
+        body: Default::default(),
+        timeout: Duration::from_millis(300),
+        longest: 1000,
+    };
+    Outside::new().unwrap().send(request).await
+}
+
+#[tokio::test]
+async fn what_is_read_of_others_is_bounded_in_time_and_length() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new()
+        .route("/short", axum::routing::get(|| async { "x".repeat(1000) }))
+        .route("/long", axum::routing::get(|| async { "x".repeat(1001) }))
+        .route("/silent", axum::routing::get(std::future::pending::<()>));
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+    let short = get(format!("{url}/short")).await.unwrap();
+    assert_eq!((short.status, short.body.len()), (200, 1000));
+    assert!(matches!(get(format!("{url}/long")).await, Err(HttpError::TooLong { longest: 1000 })));
+    assert!(matches!(get(format!("{url}/silent")).await, Err(HttpError::TimedOut)));
+    serving.abort();
+    let _ = serving.await;
+    assert!(matches!(get(format!("{url}/short")).await, Err(HttpError::Connect(_))));
 }

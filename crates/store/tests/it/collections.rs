@@ -253,6 +253,8 @@ async fn what_is_under_an_object_is_removed_and_its_neighbours_are_not() {
         assert_eq!(tx.lists_under("/buckets/a").await.unwrap(), below);
         assert_eq!(tx.lists_under("/buckets/a/collections/c").await.unwrap(), [below[1]]);
         assert_eq!(tx.lists_under("").await.unwrap().len(), 7);
+        assert_eq!(tx.latest_under("/buckets/a/collections").await.unwrap(), Some(5));
+        assert_eq!(tx.latest_under("/buckets/a/groups").await.unwrap(), None);
         drop(tx);
 
         let mut tx = t.store.collections_write().await.unwrap();

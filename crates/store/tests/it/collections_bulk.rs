@@ -224,3 +224,58 @@ async fn a_snapshot_of_collections_is_read_by_either_engine_unchanged() {
         }
     }
 }
+
+#[tokio::test]
+async fn those_who_are_named_in_permissions_are_found_by_the_database() {
+    on_each_engine(async |t| {
+        let named = |list: &str, n: i64, who: &str| ObjectRow {
+            permissions: Some(format!("{{\"write\":[\"{who}\"]}}")),
+            ..object(list, &format!("o{n}"), n)
+        };
+        let names = ["ana", "bo", "ana", "anabel", "an\u{e9}", "bo"];
+        let rows = |list: &'static str| (0..).zip(names).map(move |(n, who)| named(list, n, who));
+        let entry =
+            ObjectRow { data: "{\"read\":[\"bo\",\"an\\u00e9\"]}".into(), ..object("/history", "h", 1) };
+        write(
+            &t.store,
+            put(rows("/buckets").chain(rows(RECORDS)).chain([entry, tombstone(RECORDS, "dead", 9)])),
+        )
+        .await;
+        let mut tx = read(&t.store).await;
+        for (who, wanted) in [
+            (&["ana"][..], &["o2", "o0"][..]),
+            (&["an\u{e9}", "bo"], &["o5", "o4", "o1"]),
+            (&["an"], &[]),
+            (&["a\0b"], &[]),
+            (&[], &[]),
+        ] {
+            let who: Vec<String> = who.iter().map(|who| (*who).to_owned()).collect();
+            let page = tx.page_naming(RECORDS, &PageQuery::default(), &who).await.unwrap();
+            let ids: Vec<_> = page.objects.iter().map(|object| object.id.as_str()).collect();
+            assert_eq!(ids, wanted, "{who:?}");
+            let mut all = tx.scan_naming(None, 1, &who).await.unwrap();
+            let (mut found, mut more) = (all.objects.clone(), all.more);
+            while more {
+                let last = found.last().unwrap().clone();
+                all = tx.scan_naming(Some((&last.list, &last.id)), 1, &who).await.unwrap();
+                more = all.more;
+                found.extend(all.objects);
+            }
+            assert_eq!(found.len(), 2 * wanted.len(), "{who:?}");
+            assert!(found.iter().all(|object| object.data.is_empty() && object.permissions.is_some()));
+        }
+        let bo = ["bo".to_owned()];
+        let one = PageQuery { limit: 1, ..PageQuery::default() };
+        let page = tx.page_naming(RECORDS, &one, &bo).await.unwrap();
+        assert_eq!((page.objects.len(), page.more), (1, true));
+        for who in ["bo", "an\u{e9}"] {
+            let page = tx.page_naming("/history", &one, &[who.to_owned()]).await.unwrap();
+            assert_eq!(page.objects.len(), 1, "{who}");
+        }
+        assert_eq!(tx.latest_until(RECORDS, 3).await.unwrap(), Some(3));
+        assert_eq!(tx.latest_until(RECORDS, 100).await.unwrap(), Some(9));
+        assert_eq!(tx.latest_until(RECORDS, -1).await.unwrap(), None);
+        assert_eq!(tx.latest_until("/none", 3).await.unwrap(), None);
+    })
+    .await;
+}

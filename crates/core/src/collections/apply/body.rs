@@ -14,7 +14,7 @@ use crate::collections::uri::{Kind, ObjectUri, is_id};
 pub(super) struct Sent {
     /// `data`, with `id` and `last_modified`.
     pub(super) data: Option<Map<String, Value>>,
-    /// `permissions`: those that are named are to be so.
+    /// `permissions`: those that are named are to be so. What a merge patch says is null is to be nobody's.
     pub(super) permissions: Option<Permissions>,
 }
 
@@ -31,15 +31,15 @@ pub(super) fn of(call: &Call) -> Result<Option<&Body>, Error> {
 pub(super) fn sent(call: &Call, kind: Kind) -> Result<Sent, Error> {
     match of(call)? {
         None => Ok(Sent::default()),
-        Some(Body { form: Form::Json, value }) => envelope(value, kind),
+        Some(Body { form: Form::Json, value }) => envelope(value, Form::Json, kind),
         Some(_) => Err(Error::UnsupportedMediaType(
             "Content-Type header should be one of ['application/json']".into(),
         )),
     }
 }
 
-/// Reads an envelope.
-pub(super) fn envelope(value: &Value, kind: Kind) -> Result<Sent, Error> {
+/// Reads an envelope, in JSON or as a merge patch of one.
+pub(super) fn envelope(value: &Value, form: Form, kind: Kind) -> Result<Sent, Error> {
     let body = |name: &str, what: String| Error::invalid(Location::Body, name, what);
     let no_mapping = |value: &Value| {
         format!("\"{}\" is not a mapping type: Does not implement dict-like functionality.", python(value))
@@ -64,34 +64,37 @@ pub(super) fn envelope(value: &Value, kind: Kind) -> Result<Sent, Error> {
     };
     let permissions = match members.get("permissions") {
         None => None,
-        Some(Value::Object(given)) => Some(permissions(given, kind)?),
+        Some(Value::Object(given)) => Some(permissions(given, form, kind)?),
         Some(other) => return Err(body("permissions", no_mapping(other))),
     };
     Ok(Sent { data, permissions })
 }
 
-fn permissions(given: &Map<String, Value>, kind: Kind) -> Result<Permissions, Error> {
-    given
-        .iter()
-        .map(|(name, principals)| {
-            check_name(name, kind)?;
-            let place = format!("permissions.{name}");
-            let Value::Array(principals) = principals else {
-                return Err(Error::invalid(Location::Body, place, "Value is not a list of principals"));
-            };
-            let principals: Result<BTreeSet<String>, Error> = principals
-                .iter()
-                .map(|principal| match principal {
-                    Value::String(text) => Ok(text.clone()),
-                    other => {
-                        let what = format!("{} is not a string", python(other));
-                        Err(Error::invalid(Location::Body, place.clone(), what))
-                    }
-                })
-                .collect();
-            Ok((name.clone(), principals?))
-        })
-        .collect()
+fn permissions(given: &Map<String, Value>, form: Form, kind: Kind) -> Result<Permissions, Error> {
+    let mut permissions = Permissions::new();
+    for (name, value) in given {
+        check_name(name, kind)?;
+        let place = || format!("permissions.{name}");
+        let principals = match value {
+            Value::Array(principals) => principals.as_slice(),
+            Value::Null if form == Form::MergePatch => &[],
+            // Elsewhere it is as if it were not there.
+            Value::Null => continue,
+            _ => return Err(Error::invalid(Location::Body, place(), "Value is not a list of principals")),
+        };
+        let principals: Result<BTreeSet<String>, Error> = principals
+            .iter()
+            .map(|principal| match principal {
+                Value::String(text) => Ok(text.clone()),
+                other => {
+                    let what = format!("{} is not a string", python(other));
+                    Err(Error::invalid(Location::Body, place(), what))
+                }
+            })
+            .collect();
+        permissions.insert(name.clone(), principals?);
+    }
+    Ok(permissions)
 }
 
 /// Refuses the name of a permission that objects of this kind do not have.

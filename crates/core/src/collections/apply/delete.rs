@@ -20,14 +20,13 @@ pub(super) async fn one(
     let kind = uri.kind();
     let place = place(work, &uri.list, Some(&uri.id)).await?;
     let object = place.object(kind).cloned();
-    // Who could read it may know that there is none.
-    let right = if object.is_some() { Right::Write } else { Right::Read };
-    request.require(request.may(&place, kind, right))?;
+    request.require(request.may_do(work, &place, kind))?;
     request.well_formed()?;
     let stamp = wanted(request)?;
     parents_exist(&place, &uri.list)?;
     let object = object.ok_or_else(|| not_found(uri))?;
-    write::conditions(request, Some(&object))?;
+    write::conditions(work, request, uri, Some(&object)).await?;
+    judge(work, request, &object, std::slice::from_ref(&object)).await?;
     let timestamp = delete(work, request, object, stamp).await?;
     if matches!(kind, Kind::Bucket | Kind::Collection) {
         work.remove_under(uri).await?;
@@ -44,34 +43,48 @@ pub(super) async fn many(
 ) -> Result<Answer, Error> {
     let found = list::find(work, request, list, Right::Write).await?;
     write::list_condition(work, request, list).await?;
-    let mut items = Vec::new();
-    let mut removed = Vec::new();
     let uris: Vec<_> =
         found.rows.into_iter().filter(|row| !row.deleted).map(|row| list.object(row.id)).collect();
     work.prefetch(&uris).await?;
-    for uri in uris {
-        let Some(object) = work.get(&uri).await? else { continue };
-        let timestamp = delete(work, request, object, Stamp::Next).await?;
-        items.push(tombstone_text(&uri.id, timestamp)?);
-        removed.push(uri);
+    let mut objects = Vec::with_capacity(uris.len());
+    for uri in &uris {
+        objects.extend(work.get(uri).await?);
     }
-    for uri in &removed {
-        if matches!(list.kind(), Kind::Bucket | Kind::Collection) {
-            work.remove_under(uri).await?;
+    // All of them before the first goes: what follows from that may be a signature, which nobody takes back.
+    for object in &objects {
+        judge(work, request, object, &objects).await?;
+    }
+    let mut items = Vec::with_capacity(objects.len());
+    for object in &objects {
+        let timestamp = delete(work, request, Arc::clone(object), Stamp::Next).await?;
+        items.push(tombstone_text(&object.uri.id, timestamp)?);
+    }
+    if matches!(list.kind(), Kind::Bucket | Kind::Collection) {
+        for object in &objects {
+            work.remove_under(&object.uri).await?;
         }
     }
     Ok(Answer::List { items, timestamp: work.timestamp(list).await?, next: found.next, total: None })
 }
 
-/// Deletes an object with all that follows from it, but for what is in it.
+/// Asks whether an object may go, together with others.
+async fn judge(
+    work: &mut Work<'_>,
+    request: &Request<'_>,
+    object: &Arc<Object>,
+    together: &[Arc<Object>],
+) -> Result<(), Error> {
+    let mut proposal = Proposal { uri: &object.uri, old: Some(object), new: None, together };
+    rules::before(work, request, &mut proposal).await
+}
+
+/// Deletes an object that was judged, with all that follows from it, but for what is in it.
 async fn delete(
     work: &mut Work<'_>,
     request: &Request<'_>,
     object: Arc<Object>,
     stamp: Stamp,
 ) -> Result<i64, Error> {
-    let mut proposal = Proposal { uri: &object.uri, old: Some(&object), new: None };
-    rules::before(work, request, &mut proposal).await?;
     let timestamp = work.delete(&object.uri, request.user(), stamp).await?;
     let change = Change { uri: object.uri.clone(), old: Some(object), new: None };
     rules::after(work, request, &change).await?;

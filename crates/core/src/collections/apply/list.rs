@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use countersign_store::{ObjectRow, PageOrder, PageQuery};
+use countersign_store::{ObjectRow, Page, PageOrder, PageQuery};
 use serde_json::{Map, Value};
 
 use super::read::canonical;
 use super::{Request, parents_exist, place};
-use crate::collections::accounts;
 use crate::collections::call::{Answer, IfNoneMatch, Method, Permissions};
 use crate::collections::error::Error;
 use crate::collections::object::damaged;
@@ -16,6 +15,7 @@ use crate::collections::query::ListQuery;
 use crate::collections::selection::{Candidate, Selection};
 use crate::collections::uri::{Kind, ListUri};
 use crate::collections::work::Work;
+use crate::collections::{accounts, history};
 
 /// Rows that are looked at together.
 const STEP: u32 = 1_000;
@@ -29,8 +29,15 @@ pub(super) struct Found {
     /// The token of the next page.
     pub(super) next: Option<String>,
     query: ListQuery,
-    /// Whether only objects that are shared are seen.
+    view: View,
+}
+
+/// What somebody sees of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct View {
     seen: Seen,
+    /// Whether entries of the history are shown with who may do what with their target.
+    shows_permissions: bool,
 }
 
 /// Which objects of a list somebody sees.
@@ -55,7 +62,7 @@ pub(super) async fn read(
             return Ok(Answer::NotModified { timestamp });
         }
         Some(IfNoneMatch::Any) => {
-            return Err(Error::PreconditionFailed { timestamp: Some(timestamp), existing: None });
+            return Err(Error::PreconditionFailed { timestamp, existing: None });
         }
         _ => {}
     }
@@ -64,22 +71,43 @@ pub(super) async fn read(
         let total = Some(total(work, request, list, &found).await?);
         return Ok(Answer::List { items: Vec::new(), timestamp, next: found.next, total });
     }
-    let Found { rows, next, query, .. } = found;
-    let items: Result<Vec<String>, Error> = rows.into_iter().map(|row| text(list, row, &query)).collect();
+    let Found { rows, next, query, view } = found;
+    let items: Result<Vec<String>, Error> =
+        rows.into_iter().map(|row| text(request, list, row, &query, view)).collect();
     Ok(Answer::List { items: items?, timestamp, next, total: None })
 }
 
 /// An object of a list as it is sent.
-fn text(list: &ListUri, row: ObjectRow, query: &ListQuery) -> Result<String, Error> {
-    if query.fields.is_none() && list.kind() != Kind::Account {
+fn text(
+    request: &Request<'_>,
+    list: &ListUri,
+    row: ObjectRow,
+    query: &ListQuery,
+    view: View,
+) -> Result<String, Error> {
+    if query.fields.is_none() && list.kind() != Kind::Account && view.shows_permissions {
         return Ok(row.data);
     }
-    let members = members(list, &row)?;
+    let members = shown(request, list, &row, view)?;
     let members = match &query.fields {
         Some(fields) => fields.pick(members),
         None => members,
     };
     canonical(&Value::Object(members))
+}
+
+/// The members of an object that the caller may know of.
+fn shown(
+    request: &Request<'_>,
+    list: &ListUri,
+    row: &ObjectRow,
+    view: View,
+) -> Result<Map<String, Value>, Error> {
+    let mut members = members(list, row)?;
+    if !view.shows_permissions {
+        history::hide_permissions(&mut members, &request.principals);
+    }
+    Ok(members)
 }
 
 /// All members of an object that clients may know of.
@@ -99,18 +127,7 @@ pub(super) async fn find(
     list: &ListUri,
     right: Right,
 ) -> Result<Found, Error> {
-    let place = place(work, list, None).await?;
-    let all = match list.kind() {
-        // Nobody but an admin sees all buckets, or all accounts.
-        Kind::Bucket | Kind::Account => request.who.admin,
-        kind => request.may(&place, kind, right),
-    };
-    let seen = if all { Seen::All } else { Seen::Shared(right) };
-    // Who may make something here sees the list, if there is nothing for them in it too.
-    if !all && !request.may_create(work, &place, list.kind()) {
-        let any = shares_any(work, request, list, right).await?;
-        request.require(any)?;
-    }
+    let view = seen(work, request, list, right).await?;
     request.well_formed()?;
     let settings = &work.ctx.collections.settings;
     let query = ListQuery::parse(
@@ -119,11 +136,52 @@ pub(super) async fn find(
         work.now().as_millisecond(),
         settings.max_fetch_size,
     )?;
-    parents_exist(&place, list)?;
+    parents_exist(&place(work, list, None).await?, list)?;
     let mut selection = Selection::new(&query, MOST_BYTES);
-    scan(work, request, list, &query, seen, &mut selection).await?;
+    scan(work, request, list, &query, view, &mut selection).await?;
     let (rows, next) = selection.finish(&query, &list.to_string());
-    Ok(Found { rows, next, query, seen })
+    Ok(Found { rows, next, query, view })
+}
+
+/// What of a list `request` sees by its rights, or may delete.
+///
+/// # Errors
+/// [`Error::Unauthorized`] and [`Error::Forbidden`] for who sees nothing of it.
+pub(super) async fn seen(
+    work: &mut Work<'_>,
+    request: &Request<'_>,
+    list: &ListUri,
+    right: Right,
+) -> Result<View, Error> {
+    let place = place(work, list, None).await?;
+    let all = match list.kind() {
+        // Nobody but an admin sees all buckets, or all accounts.
+        Kind::Bucket | Kind::Account => request.who.admin,
+        kind => request.may(&place, kind, right),
+    };
+    // Who may make something here sees the list, if there is nothing for them in it too.
+    if !all && !request.may_create(work, &place, list.kind()) {
+        let any = shares_any(work, request, list, right).await?;
+        request.require(any)?;
+    }
+    let shows_permissions = list.kind() != Kind::History || request.may(&place, Kind::History, Right::Write);
+    Ok(View { seen: if all { Seen::All } else { Seen::Shared(right) }, shows_permissions })
+}
+
+/// The next objects of a list, of those that can be seen.
+async fn next_page(
+    work: &mut Work<'_>,
+    request: &Request<'_>,
+    list: &str,
+    query: &PageQuery,
+    seen: Seen,
+) -> Result<Page, Error> {
+    // Filters may take long: others have their turn in between.
+    tokio::task::yield_now().await;
+    Ok(match seen {
+        Seen::All => work.store().page(list, query).await?,
+        Seen::Shared(_) => work.store().page_naming(list, query, &request.principals).await?,
+    })
 }
 
 /// Whether an object of the list is shared with them.
@@ -142,7 +200,7 @@ async fn shares_any(
             order: PageOrder::NewestFirst,
             limit: STEP,
         };
-        let page = work.store().page(&list.to_string(), &query).await?;
+        let page = next_page(work, request, &list.to_string(), &query, Seen::Shared(right)).await?;
         for row in &page.objects {
             if sees(request, list, row, Seen::Shared(right))? {
                 return Ok(true);
@@ -190,15 +248,15 @@ async fn scan(
     request: &Request<'_>,
     list: &ListUri,
     query: &ListQuery,
-    seen: Seen,
+    view: View,
     selection: &mut Selection,
 ) -> Result<(), Error> {
     let name = list.to_string();
     let mut offer = |row: ObjectRow| -> Result<bool, Error> {
-        if !sees(request, list, &row, seen)? {
+        if !sees(request, list, &row, view.seen)? {
             return Ok(false);
         }
-        let members = if query.looks_inside() { Some(members(list, &row)?) } else { None };
+        let members = if query.looks_inside() { Some(shown(request, list, &row, view)?) } else { None };
         Ok(selection.offer(query, Candidate { row, members }))
     };
     if let Some(ids) = query.ids() {
@@ -213,7 +271,7 @@ async fn scan(
     }
     let mut page = query.first_page(STEP);
     loop {
-        let found = work.store().page(&name, &page).await?;
+        let found = next_page(work, request, &name, &page, view.seen).await?;
         let last = found.objects.last().map(|row| row.last_modified);
         for row in found.objects {
             if offer(row)? {
@@ -237,14 +295,16 @@ async fn total(
     let query = &found.query;
     let name = list.to_string();
     let mut page = PageQuery { with_tombstones: false, limit: STEP, ..query.whole() };
-    if !query.has_filters() && found.seen == Seen::All {
+    if !query.has_filters() && found.view.seen == Seen::All {
         return Ok(work.store().count(&name, page.since, page.before).await?);
     }
     let mut total = 0;
     loop {
-        let rows = work.store().page(&name, &page).await?;
+        let rows = next_page(work, request, &name, &page, found.view.seen).await?;
         for row in &rows.objects {
-            if sees(request, list, row, found.seen)? && query.finds(&members(list, row)?) {
+            if sees(request, list, row, found.view.seen)?
+                && query.finds(&shown(request, list, row, found.view)?)
+            {
                 total += 1;
             }
         }

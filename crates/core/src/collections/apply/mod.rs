@@ -50,16 +50,66 @@ pub(super) async fn apply(work: &mut Work<'_>, who: &Who, call: &Call) -> Result
     }
 }
 
-/// Refuses who may not write an object, there or not. Says whether it is there.
-pub(super) async fn may_write(work: &mut Work<'_>, who: &Who, uri: &ObjectUri) -> Result<bool, Error> {
+/// Refuses a call that changes something if a right is missing, and looks at nothing else: what it stages, and whether
+/// it can be done at all, is judged when it is applied.
+///
+/// # Errors
+/// [`Error::Unauthorized`], [`Error::Forbidden`]; others if the database does not answer.
+pub(super) async fn judge(work: &mut Work<'_>, who: &Who, call: &Call) -> Result<(), Error> {
+    if work.ctx.collections.settings.default_bucket && default_bucket::is_meant(&call.target) {
+        return if who.user.is_some() { Ok(()) } else { Err(Error::Unauthorized) };
+    }
+    let request = Request { who, call, principals: principals::of(work, who).await? };
+    let (list, id) = match &call.target {
+        Target::List(list) if call.method == Method::Delete => {
+            return list::seen(work, &request, list, Right::Write).await.map(drop);
+        }
+        Target::List(list) if call.method == Method::Post => (list, None),
+        Target::Object(uri) if call.method != Method::Post => (&uri.list, Some(uri.id.as_str())),
+        // There is nothing like that, or nothing that a right is needed for.
+        Target::List(_) | Target::Object(_) | Target::Permissions => return Ok(()),
+    };
+    if list.kind() == Kind::History && call.method != Method::Delete {
+        return Ok(());
+    }
+    let place = place(work, list, id).await?;
+    request.require(request.may_do(work, &place, list.kind()))
+}
+
+/// Judges a `PUT` that is to come, up to its conditions. Says whether the object is there.
+///
+/// - `place_of`: whether what the object is in is there, or comes to be with it.
+///
+/// # Errors
+/// Those of the `PUT`.
+pub(super) async fn may_put(
+    work: &mut Work<'_>,
+    who: &Who,
+    call: &Call,
+    uri: &ObjectUri,
+    place_of: PlaceOf,
+) -> Result<bool, Error> {
     let kind = uri.kind();
     let place = place(work, &uri.list, Some(&uri.id)).await?;
-    let principals = principals::of(work, who).await?;
-    let rights = Rights { who, principals: &principals };
-    let exists = place.object(kind).is_some();
-    let allowed =
-        if exists { rights.may(&place, kind, Right::Write) } else { rights.may_create(work, &place, kind) };
-    if allowed { Ok(exists) } else { Err(rights.refusal()) }
+    let request = Request { who, call, principals: principals::of(work, who).await? };
+    if place_of == PlaceOf::Object {
+        request.require(request.may_do(work, &place, kind))?;
+    }
+    request.well_formed()?;
+    if place_of == PlaceOf::Object {
+        parents_exist(&place, &uri.list)?;
+    }
+    write::conditions(work, &request, uri, place.object(kind)).await?;
+    Ok(place.object(kind).is_some())
+}
+
+/// What an object is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PlaceOf {
+    /// A bucket that somebody made.
+    Object,
+    /// The caller's own bucket, which comes to be when it is used.
+    Own,
 }
 
 /// Whether a call looks at what only the database knows, so that what is staged must be there before.
@@ -87,6 +137,18 @@ impl Rights<'_> {
     fn may(&self, place: &Place, kind: Kind, right: Right) -> bool {
         // An admin writes in every bucket, and makes accounts.
         self.who.admin || self.is_own_account(place, kind) || place.permits(kind, right, self.principals)
+    }
+
+    /// Whether they may do what changes the object of `kind` in `place`, there or not.
+    fn may_do(&self, work: &Work<'_>, place: &Place, kind: Kind, method: Method) -> bool {
+        match (method, place.object(kind)) {
+            (Method::Put, None) | (Method::Post, _) => self.may_create(work, place, kind),
+            (Method::Patch | Method::Delete, None) | (Method::Get | Method::Head, _) => {
+                // Who could read it may know that there is none.
+                self.may(place, kind, Right::Read)
+            }
+            (Method::Put | Method::Patch | Method::Delete, Some(_)) => self.may(place, kind, Right::Write),
+        }
     }
 
     /// Whether they may make an object of `kind` in what `place` has of its parents.
@@ -134,6 +196,11 @@ impl Request<'_> {
     /// As [`Rights::may`].
     fn may(&self, place: &Place, kind: Kind, right: Right) -> bool {
         self.rights().may(place, kind, right)
+    }
+
+    /// As [`Rights::may_do`], for what is asked.
+    fn may_do(&self, work: &Work<'_>, place: &Place, kind: Kind) -> bool {
+        self.rights().may_do(work, place, kind, self.call.method)
     }
 
     /// As [`Rights::may_create`].
@@ -199,11 +266,17 @@ fn not_found(uri: &ObjectUri) -> Error {
     Error::NotFound { resource: uri.kind().as_str(), id: uri.id.clone() }
 }
 
-/// `412` for an object, or for one that does not exist.
-fn modified(object: Option<&Arc<Object>>) -> Result<Error, Error> {
-    let existing = match object {
-        Some(object) => Some(read::value_for_clients(object)?),
-        None => None,
-    };
-    Ok(Error::PreconditionFailed { timestamp: object.map(|object| object.last_modified), existing })
+/// `412` for what is at `uri`: the object as it is, or that there is none in its list as that is.
+async fn modified(
+    work: &mut Work<'_>,
+    uri: &ObjectUri,
+    object: Option<&Arc<Object>>,
+) -> Result<Error, Error> {
+    Ok(match object {
+        Some(object) => Error::PreconditionFailed {
+            timestamp: object.last_modified,
+            existing: Some(read::value_for_clients(object)?),
+        },
+        None => Error::PreconditionFailed { timestamp: work.timestamp(&uri.list).await?, existing: None },
+    })
 }

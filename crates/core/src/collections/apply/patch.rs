@@ -1,5 +1,6 @@
 //! Changing objects: shallow merge, merge patch (RFC 7396), JSON patch (RFC 6902).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -10,7 +11,7 @@ use super::{Request, json_patch, not_found, parents_exist, place, read};
 use crate::collections::call::{Answer, Behavior, Body, Form, How, Permissions};
 use crate::collections::error::{Error, Location};
 use crate::collections::object::Object;
-use crate::collections::permission::Right;
+use crate::collections::permission;
 use crate::collections::uri::{Kind, ObjectUri};
 use crate::collections::work::Work;
 
@@ -23,15 +24,13 @@ pub(super) async fn patch(
     let kind = uri.kind();
     let place = place(work, &uri.list, Some(&uri.id)).await?;
     let old = place.object(kind).cloned();
-    // Who could read it may know that there is none.
-    let right = if old.is_some() { Right::Write } else { Right::Read };
-    request.require(request.may(&place, kind, right))?;
+    request.require(request.may_do(work, &place, kind))?;
     request.well_formed()?;
     let body = body::of(request.call)?;
     let sent = Patch::read(body, kind)?;
     parents_exist(&place, &uri.list)?;
     let old = old.ok_or_else(|| not_found(uri))?;
-    conditions(request, Some(&old))?;
+    conditions(work, request, uri, Some(&old)).await?;
 
     let mut patched = sent.apply(&old)?;
     body::check_depth(&patched.data)?;
@@ -78,7 +77,7 @@ impl Patch {
             };
             return Ok(Self::Json(operations.clone()));
         }
-        let sent = body::envelope(value, kind)?;
+        let sent = body::envelope(value, *form, kind)?;
         match form {
             _ if sent.data.is_none() && sent.permissions.is_none() => nothing(),
             Form::MergePatch => Ok(Self::Merge(sent)),
@@ -132,17 +131,18 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
 /// RFC 6902 on `{"data": …, "permissions": {"read": {PRINCIPAL: {}}}}`: principals are members there, so that a
 /// path names one.
 fn by_json_patch(old: &Object, operations: &[Value]) -> Result<Patched, Error> {
-    let permissions: Map<String, Value> = old
-        .permissions
+    // All that there can be: a principal is added also to what nobody had.
+    let permissions: Map<String, Value> = permission::names(old.uri.kind())
         .iter()
-        .map(|(name, who)| {
-            let who = who.iter().map(|who| (who.clone(), json!({}))).collect();
-            (name.clone(), Value::Object(who))
+        .map(|name| {
+            let who = old.permissions.get(*name).into_iter().flatten();
+            ((*name).to_owned(), who.map(|who| (who.clone(), json!({}))).collect())
         })
         .collect();
     let permissions = Value::Object(permissions);
     let document = json!({"data": old.value()?, "permissions": &permissions});
-    let mut patched = json_patch(document, operations).map_err(|error| {
+    let operations: Vec<Value> = operations.iter().map(with_value).collect();
+    let mut patched = json_patch(document, &operations).map_err(|error| {
         Error::invalid(Location::Body, "", format!("the JSON patch cannot be applied: {error}"))
     })?;
     let mut take = |name: &str| patched.get_mut(name).map(Value::take);
@@ -159,13 +159,36 @@ fn by_json_patch(old: &Object, operations: &[Value]) -> Result<Patched, Error> {
         old.permissions.keys().map(|name| (name.clone(), Default::default())).collect();
     for (name, who) in given {
         body::check_name(&name, old.uri.kind())?;
-        let Value::Object(who) = who else {
+        let Some(who) = principals(who) else {
             let what = format!("permissions.{name} has principals as its members");
             return Err(Error::invalid(Location::Body, format!("permissions.{name}"), what));
         };
-        new.insert(name, who.into_iter().map(|(principal, _)| principal).collect());
+        new.insert(name, who);
     }
     Ok(Patched { data, permissions: Some(new) })
+}
+
+/// Clients add a principal by its path alone: `{"op": "add", "path": "/permissions/read/alice"}`.
+fn with_value(operation: &Value) -> Value {
+    let mut operation = operation.clone();
+    let text = |name: &str| operation.get(name).and_then(Value::as_str);
+    let principal = text("path").is_some_and(|path| path.starts_with("/permissions/"));
+    if principal
+        && text("op") == Some("add")
+        && let Some(members) = operation.as_object_mut()
+    {
+        members.entry("value").or_insert_with(|| json!({}));
+    }
+    operation
+}
+
+/// As a patch leaves them: the members of an object, or of a list that it put in its place.
+fn principals(who: Value) -> Option<BTreeSet<String>> {
+    match who {
+        Value::Object(who) => Some(who.into_iter().map(|(principal, _)| principal).collect()),
+        Value::Array(who) => who.into_iter().map(|who| who.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    }
 }
 
 /// Limits an answer to what the client does not know.

@@ -1,6 +1,8 @@
 //! `/permissions`: everything that somebody has a permission on of their own.
 
-use countersign_store::ObjectRow;
+use std::sync::Arc;
+
+use countersign_store::{ObjectRow, PageQuery};
 use serde_json::{Map, Value, json};
 
 use super::Request;
@@ -25,13 +27,13 @@ pub(super) async fn list(work: &mut Work<'_>, request: &Request<'_>) -> Result<A
     let now = work.now().as_millisecond();
     let most = work.ctx.collections.settings.max_fetch_size;
     let query = ListQuery::parse_for(&request.call.query, "/permissions", now, most, "uri")?;
+    // All of the database is looked at: by few at a time.
+    let scans = Arc::clone(&work.ctx.collections.scans);
+    let _turn = scans.acquire().await.map_err(|_| Error::Unavailable("the server ends".into()))?;
     let mut found = Vec::new();
     let mut total = 0;
-    let mut after: Option<(String, String)> = None;
-    loop {
-        let last = after.as_ref().map(|(list, id)| (list.as_str(), id.as_str()));
-        let page = work.store().scan(last, STEP).await?;
-        for row in &page.objects {
+    let mut offer = |rows: &[ObjectRow]| -> Result<(), Error> {
+        for row in rows {
             let Some(entry) = entry(request, row)? else { continue };
             if !query.finds(&entry) {
                 continue;
@@ -43,8 +45,31 @@ pub(super) async fn list(work: &mut Work<'_>, request: &Request<'_>) -> Result<A
             }
         }
         selection::cut(&query, &mut found);
-        after = page.objects.last().map(|row| (row.list.clone(), row.id.clone()));
-        if !page.more || after.is_none() {
+        Ok(())
+    };
+    if request.who.admin {
+        let buckets = ListUri::buckets().to_string();
+        let mut page = PageQuery { limit: STEP, ..PageQuery::default() };
+        loop {
+            let rows = work.store().page(&buckets, &page).await?;
+            offer(&rows.objects)?;
+            page.before = rows.objects.last().map(|row| row.last_modified);
+            if !rows.more {
+                break;
+            }
+        }
+    }
+    let mut after: Option<(String, String)> = None;
+    loop {
+        let last = after.as_ref().map(|(list, id)| (list.as_str(), id.as_str()));
+        let mut rows = work.store().scan_naming(last, STEP, &request.principals).await?;
+        after = rows.objects.last().map(|row| (row.list.clone(), row.id.clone()));
+        if request.who.admin {
+            // These were all of them.
+            rows.objects.retain(|row| uri_of(row).is_none_or(|uri| uri.kind() != Kind::Bucket));
+        }
+        offer(&rows.objects)?;
+        if !rows.more || after.is_none() {
             break;
         }
     }

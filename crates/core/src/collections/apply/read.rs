@@ -6,14 +6,14 @@ use countersign_model::canonical::content_signature;
 use serde_json::{Map, Value};
 
 use super::{Request, modified, not_found, parents_exist, place};
-use crate::collections::call::{Answer, How, IfNoneMatch};
+use crate::collections::call::{Answer, How, IfMatch, IfNoneMatch};
 use crate::collections::error::Error;
 use crate::collections::fields::Fields;
 use crate::collections::object::Object;
-use crate::collections::permission::Right;
+use crate::collections::permission::{Place, Right};
 use crate::collections::uri::{Kind, ObjectUri};
 use crate::collections::work::Work;
-use crate::collections::{Location, accounts};
+use crate::collections::{Location, accounts, history};
 
 /// `GET` of an object.
 pub(super) async fn one(
@@ -28,17 +28,18 @@ pub(super) async fn one(
     let fields = request.query("_fields").map(Fields::parse);
     parents_exist(&place, &uri.list)?;
     let object = place.object(kind).ok_or_else(|| not_found(uri))?;
+    let object = &shown(request, &place, object)?;
 
     let conditions = &request.call.conditions;
     match conditions.if_none_match {
         Some(IfNoneMatch::Timestamp(timestamp)) if timestamp == object.last_modified => {
             return Ok(Answer::NotModified { timestamp });
         }
-        Some(IfNoneMatch::Any) => return Err(modified(Some(object))?),
+        Some(IfNoneMatch::Any) => return Err(modified(work, uri, Some(object)).await?),
         _ => {}
     }
-    if conditions.if_match.is_some_and(|timestamp| timestamp != object.last_modified) {
-        return Err(modified(Some(object))?);
+    if matches!(conditions.if_match, Some(IfMatch::Timestamp(wanted)) if wanted != object.last_modified) {
+        return Err(modified(work, uri, Some(object)).await?);
     }
     let Some(fields) = fields else {
         let may_write = request.may(&place, kind, Right::Write);
@@ -46,6 +47,17 @@ pub(super) async fn one(
     };
     let data = canonical(&Value::Object(fields.pick(members_for_clients(object)?)))?;
     Ok(Answer::Object { how: How::Read, data, permissions: None, timestamp: object.last_modified })
+}
+
+/// The object as the caller may know it: an entry of the history without who may do what, for who may not write.
+fn shown(request: &Request<'_>, place: &Place, object: &Arc<Object>) -> Result<Arc<Object>, Error> {
+    if object.uri.kind() != Kind::History || request.may(place, Kind::History, Right::Write) {
+        return Ok(Arc::clone(object));
+    }
+    let mut data = object.data()?.clone();
+    history::hide_permissions(&mut data, &request.principals);
+    let permissions = Arc::clone(&object.permissions);
+    Ok(Arc::new(Object::new(object.uri.clone(), object.last_modified, data, permissions)?))
 }
 
 /// Of a bucket or collection, who may make something in it may see that it is there.

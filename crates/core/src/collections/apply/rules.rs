@@ -23,7 +23,7 @@ pub(super) fn complete(
     }
     for name in schema::members_of(uri.kind()) {
         if let Some(schema) = data.get(*name) {
-            schema::check(schema, &format!("data.{name}"))?;
+            schema::check(&work.ctx.collections.schemas, schema, &format!("data.{name}"))?;
         }
     }
     schema::apply(&work.ctx.collections.schemas, place, uri, data)

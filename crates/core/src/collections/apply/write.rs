@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 
 use super::body::{self, Sent};
 use super::{Request, modified, parents_exist, place, read, rules};
-use crate::collections::call::{Answer, How, IfNoneMatch, Permissions};
+use crate::collections::call::{Answer, How, IfMatch, IfNoneMatch, Permissions};
 use crate::collections::change::{Change, Draft, Proposal};
 use crate::collections::error::Error;
 use crate::collections::object::Object;
 use crate::collections::permission::{Place, Right};
 use crate::collections::uri::{Kind, ListUri, ObjectUri};
 use crate::collections::work::{Stamp, Work};
-use crate::collections::{accounts, attachment, ids};
+use crate::collections::{accounts, attachment};
 
 /// `PUT` of an object.
 pub(super) async fn put(
@@ -24,14 +24,11 @@ pub(super) async fn put(
     let kind = uri.kind();
     let place = place(work, &uri.list, Some(&uri.id)).await?;
     let old = place.object(kind).cloned();
-    request.require(match &old {
-        Some(_) => request.may(&place, kind, Right::Write),
-        None => request.may_create(work, &place, kind),
-    })?;
+    request.require(request.may_do(work, &place, kind))?;
     request.well_formed()?;
     let sent = body::sent(request.call, kind)?;
     parents_exist(&place, &uri.list)?;
-    conditions(request, old.as_ref())?;
+    conditions(work, request, uri, old.as_ref()).await?;
     save(work, request, &place, uri, old, sent).await
 }
 
@@ -43,27 +40,27 @@ pub(super) async fn post(
 ) -> Result<Answer, Error> {
     let kind = list.kind();
     let parents = place(work, list, None).await?;
-    request.require(request.may_create(work, &parents, kind))?;
+    request.require(request.may_do(work, &parents, kind))?;
     request.well_formed()?;
     let sent = body::sent(request.call, kind)?;
     let wanted = body::wanted_id(sent.data.as_ref(), kind)?.map(str::to_owned);
     parents_exist(&parents, list)?;
     let Some(id) = wanted else {
-        list_condition(work, request, list).await?;
-        let uri = list.object(ids::generate(kind)?);
+        condition_of_new(work, request, list).await?;
+        let uri = list.object(work.new_id(kind)?);
         return save(work, request, &parents, &uri, None, sent).await;
     };
     let uri = list.object(id);
     let place = place(work, list, Some(&uri.id)).await?;
     match place.object(kind) {
         None => {
-            list_condition(work, request, list).await?;
+            condition_of_new(work, request, list).await?;
             save(work, request, &place, &uri, None, sent).await
         }
         Some(old) => {
             // Who may make records need not be one who may read them.
             request.require(request.may(&place, kind, Right::Read))?;
-            conditions(request, Some(old))?;
+            conditions(work, request, &uri, Some(old)).await?;
             read::answer(old, How::Existing, request.may(&place, kind, Right::Write))
         }
     }
@@ -75,21 +72,38 @@ pub(super) async fn list_condition(
     request: &Request<'_>,
     list: &ListUri,
 ) -> Result<(), Error> {
-    let Some(wanted) = request.call.conditions.if_match else { return Ok(()) };
+    // A list is always there.
+    let Some(IfMatch::Timestamp(wanted)) = request.call.conditions.if_match else { return Ok(()) };
     let timestamp = work.timestamp(list).await?;
     if timestamp == wanted {
         return Ok(());
     }
-    Err(Error::PreconditionFailed { timestamp: Some(timestamp), existing: None })
+    Err(Error::PreconditionFailed { timestamp, existing: None })
 }
 
-/// `If-Match` and `If-None-Match: *` of a write.
-pub(super) fn conditions(request: &Request<'_>, old: Option<&Arc<Object>>) -> Result<(), Error> {
+/// `If-Match` of a `POST` that makes an object: a timestamp is the list's, and `*` is an object that is there.
+async fn condition_of_new(work: &mut Work<'_>, request: &Request<'_>, list: &ListUri) -> Result<(), Error> {
+    if request.call.conditions.if_match == Some(IfMatch::Any) {
+        return Err(Error::PreconditionFailed { timestamp: work.timestamp(list).await?, existing: None });
+    }
+    list_condition(work, request, list).await
+}
+
+/// `If-Match` and `If-None-Match: *` of a write to `uri`, where `old` is.
+pub(super) async fn conditions(
+    work: &mut Work<'_>,
+    request: &Request<'_>,
+    uri: &ObjectUri,
+    old: Option<&Arc<Object>>,
+) -> Result<(), Error> {
     let conditions = &request.call.conditions;
-    let same = |wanted: i64| old.is_some_and(|old| old.last_modified == wanted);
+    let same = |wanted| match wanted {
+        IfMatch::Any => old.is_some(),
+        IfMatch::Timestamp(wanted) => old.is_some_and(|old| old.last_modified == wanted),
+    };
     let holds = conditions.if_match.is_none_or(same)
         && (conditions.if_none_match != Some(IfNoneMatch::Any) || old.is_none());
-    if holds { Ok(()) } else { Err(modified(old)?) }
+    if holds { Ok(()) } else { Err(modified(work, uri, old).await?) }
 }
 
 /// Writes what was sent in place of what was there.
@@ -139,6 +153,7 @@ pub(super) async fn stage(
         attachment::check(&work.ctx.collections.uploads, request.who, old.as_deref(), &data)?;
     }
     if uri.kind() == Kind::Account {
+        unused(work, request, uri, old.as_deref()).await?;
         accounts::complete(old.as_deref(), &mut data)?;
     }
     let mut permissions = merged(old.as_deref(), permissions, request, uri);
@@ -146,6 +161,7 @@ pub(super) async fn stage(
         uri,
         old: old.as_ref(),
         new: Some(Draft { data: &mut data, permissions: &mut permissions }),
+        together: &[],
     };
     rules::before(work, request, &mut proposal).await?;
     let stamp = wanted.map_or(Stamp::Next, Stamp::Wanted);
@@ -153,6 +169,19 @@ pub(super) async fn stage(
     let change = Change { uri: uri.clone(), old, new: Some(Arc::clone(&object)) };
     rules::after(work, request, &change).await?;
     Ok(object)
+}
+
+/// Refuses the name of an account that was deleted: what it may do would come with it. An admin may give it again.
+async fn unused(
+    work: &mut Work<'_>,
+    request: &Request<'_>,
+    uri: &ObjectUri,
+    old: Option<&Object>,
+) -> Result<(), Error> {
+    if request.who.admin || old.is_some() || !work.has_tombstone(uri).await? {
+        return Ok(());
+    }
+    Err(Error::Forbidden("This name was somebody's before.".into()))
 }
 
 /// What a `PUT` gives stands in the place of all that was there; nothing given changes nothing.

@@ -42,6 +42,18 @@ pub enum AnswerError {
     /// Neither a key nor a chain: nobody could check it.
     #[error("the signature of `{0}` comes without a public key and without a chain")]
     NoKey(String),
+    /// It is by one key, and names the chain of another.
+    #[error("the signature of `{0}` comes with the chain of another key")]
+    OtherKey(String),
+    /// A root is pinned, and there is no chain that leads to it.
+    #[error("`root_sha256` is given, and the signature of `{0}` comes without a chain that can be fetched")]
+    NoChain(String),
+    /// The chain leads to another root than those that are pinned.
+    #[error("the chain of `{0}` leads to a root that is not in `root_sha256`")]
+    OtherRoot(String),
+    /// Keys are pinned, and it is by another.
+    #[error("the signature of `{0}` is by a key that is not in `public_keys`")]
+    NotPinned(String),
     /// The chain that it names is not believed.
     #[error("the chain of `{signer}`: {why}")]
     Chain {
@@ -99,14 +111,23 @@ pub fn key_of(signer: &str, bundle: &Bundle) -> Result<Option<PublicKey>, Answer
     key.map(Some).ok_or_else(|| AnswerError::Key(signer.to_owned()))
 }
 
-/// The key of a chain's leaf, if the chain holds together at `at`. Its root is what readers have pinned.
+/// The key of a chain's leaf, if the chain holds together at `at` and its root is one of `roots`: SHA-256 of their
+/// DER, none for any.
 ///
 /// # Errors
-/// [`AnswerError::Chain`].
-pub fn key_of_chain(signer: &str, pem: &str, at: Timestamp) -> Result<PublicKey, AnswerError> {
+/// [`AnswerError::Chain`], [`AnswerError::OtherRoot`].
+pub fn key_below(
+    signer: &str,
+    pem: &str,
+    at: Timestamp,
+    roots: &[[u8; 32]],
+) -> Result<PublicKey, AnswerError> {
     let bad = |why| AnswerError::Chain { signer: signer.to_owned(), why };
     let chain = Chain::from_pem(pem).map_err(bad)?;
     chain.verify(Purpose::CodeSigning, at).map_err(bad)?;
+    if !roots.is_empty() && !roots.contains(&chain.root_hash()) {
+        return Err(AnswerError::OtherRoot(signer.to_owned()));
+    }
     Ok(chain.leaf().public_key().clone())
 }
 

@@ -23,6 +23,8 @@ const CONTENT_TYPE: &str = "application/json";
 
 /// Posts a body to `path` and gives the answer with a status of 2xx.
 ///
+/// - `deadline`: nothing is sent or waited for later.
+///
 /// A request that nobody answered, or with 5xx, is sent again with the same body under another nonce, since the
 /// service answers none twice: a signature that was made and lost harms nobody.
 ///
@@ -34,14 +36,17 @@ pub(super) async fn post(
     circuit: &Circuit,
     path: &str,
     body: Bytes,
+    deadline: Instant,
 ) -> Result<Vec<u8>, Error> {
     let place = Place::of(&settings.url, path)?;
     let hash = hash(body.clone()).await;
-    let begin = Instant::now();
     let mut tries = 0;
     loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(HttpError::TimedOut.into());
+        }
         let turn = circuit.turn(Instant::now()).ok_or(Error::LeftAlone)?;
-        let left = settings.timeout.saturating_sub(begin.elapsed());
         let request = HttpRequest {
             method: HttpMethod::Post,
             url: format!("{}{path}", settings.url),
@@ -68,7 +73,7 @@ pub(super) async fn post(
         };
         turn.failed(Instant::now());
         let pause = some_more(PAUSE * 2_u32.pow(tries));
-        if tries == RETRIES || begin.elapsed() + pause >= settings.timeout {
+        if tries == RETRIES || Instant::now() + pause >= deadline {
             return Err(error);
         }
         tracing::debug!(%error, url = %settings.url, "an Autograph is asked again");

@@ -18,6 +18,7 @@ use crate::collections::signer::lease::{self, Lease};
 use crate::context::Context;
 use crate::error::Error;
 use crate::keys::{self, NewKey};
+use crate::snapshot::KeyState;
 
 /// How often a node looks whether a chain is due, and takes over those of others.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -84,10 +85,14 @@ fn due(ctx: &Context, wanted: &[KeyName], now: Timestamp) -> Vec<(KeyName, Publi
     let mut due = Vec::new();
     for name in wanted {
         let Some(key) = ctx.cache.key(name) else { continue };
+        // Nobody vouches any longer for a key that was ended.
+        if key.state != KeyState::Active {
+            continue;
+        }
         let Ok(public) = key.public() else { continue };
         let host = host_of(&ctx.collections.settings, name);
         if !matches!(key.key_type, KeyType::P256 | KeyType::P384 | KeyType::P521) || !is_certifiable(&host) {
-            // Once: whoever looks for the reason finds it at the start.
+            // At every look, and so not louder.
             tracing::debug!(key = %name, %host, "a key cannot have a chain: it is no EC key, or no host name");
             continue;
         }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use super::changeset::{self, Changeset, Which};
 use super::kept::LOOK_AGAIN;
@@ -21,11 +21,39 @@ const MOST_BYTES: usize = 256 << 20;
 const MOST: usize = 4096;
 
 /// The changesets in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Cache {
     slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    /// A permit for each changeset that is read to be kept.
+    turns: Semaphore,
+    /// A permit for each other one: who asks for those waits for others like them.
+    single_turns: Semaphore,
     /// Grows with every use: who has the smallest number was not used for the longest time.
     uses: AtomicU64,
+}
+
+/// Changesets that are read at a time to be kept, and others: each is in memory whole.
+const AT_ONCE: usize = 8;
+const SINGLE_AT_ONCE: usize = 2;
+
+/// How long somebody waits for their turn.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+async fn turn(turns: &Semaphore) -> Result<SemaphorePermit<'_>, Error> {
+    let turn = tokio::time::timeout(PATIENCE, turns.acquire()).await;
+    let busy = || Error::Unavailable("too many changesets are being read".into());
+    turn.map_err(|_| busy())?.map_err(|_| busy())
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            slots: Mutex::default(),
+            turns: Semaphore::new(AT_ONCE),
+            single_turns: Semaphore::new(SINGLE_AT_ONCE),
+            uses: AtomicU64::new(0),
+        }
+    }
 }
 
 type Key = (ObjectUri, Which);
@@ -63,6 +91,9 @@ impl Cache {
         which: Which,
     ) -> Result<Arc<Changeset>, Error> {
         loop {
+            let Some(which) = self.canonical(ctx, uri, which).await? else {
+                return self.read_once(ctx, who, uri, which).await;
+            };
             let (key, slot) = self.slot(uri, which);
             if let Some(kept) = slot.changeset.get() {
                 // Who may read is part of what may have changed.
@@ -72,7 +103,10 @@ impl Cache {
                 kept.check_reader(ctx, who).await?;
                 return Ok(Arc::clone(kept));
             }
-            let read = || async { changeset::load(ctx, who, uri, which).await.map(Arc::new) };
+            let read = || async {
+                let _turn = turn(&self.turns).await?;
+                changeset::load(ctx, who, uri, which).await.map(Arc::new)
+            };
             let read = slot.changeset.get_or_try_init(read).await;
             match read {
                 Ok(_) => self.shrink(&slot),
@@ -84,6 +118,35 @@ impl Cache {
             changeset.check_reader(ctx, who).await?;
             return Ok(changeset);
         }
+    }
+
+    /// The name under which a changeset is kept; `None`: it is not.
+    ///
+    /// Whoever asks may name any timestamp: the same changes follow all those up to the next object's, so that there
+    /// are no more changesets than objects. A part of one is of little use, and there could be one for each number.
+    async fn canonical(&self, ctx: &Context, uri: &ObjectUri, which: Which) -> Result<Option<Which>, Error> {
+        match which {
+            Which { limit: Some(_), .. } => return Ok(None),
+            Which { since: None, .. } => return Ok(Some(which)),
+            Which { since: Some(_), .. } if self.lock().contains_key(&(uri.clone(), which)) => {
+                return Ok(Some(which));
+            }
+            Which { since: Some(_), .. } => {}
+        }
+        let since = changeset::last_until(ctx, uri, which.since.unwrap_or_default()).await?;
+        Ok(Some(Which { since: Some(since), limit: None }))
+    }
+
+    /// A changeset that is not kept.
+    async fn read_once(
+        &self,
+        ctx: &Context,
+        who: &Who,
+        uri: &ObjectUri,
+        which: Which,
+    ) -> Result<Arc<Changeset>, Error> {
+        let _turn = turn(&self.single_turns).await?;
+        changeset::load(ctx, who, uri, which).await.map(Arc::new)
     }
 
     /// Who asks from now on for something of `forgets` gets what is read from now on.

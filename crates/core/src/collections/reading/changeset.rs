@@ -111,6 +111,15 @@ async fn check_reader(tx: &mut CollectionsTx, who: &Who, readers: &BTreeSet<Stri
     Err(Error::forbidden())
 }
 
+/// The timestamp of the last record up to `since`, or one that is before all records: the same follows both.
+pub(super) async fn last_until(ctx: &Context, uri: &ObjectUri, since: i64) -> Result<i64, Error> {
+    let mut tx = ctx.store.collections_read().await?;
+    Ok(tx.latest_until(&records(uri).to_string(), since).await?.unwrap_or(BEFORE_ALL))
+}
+
+/// No record is as old.
+const BEFORE_ALL: i64 = -1;
+
 /// Reads a changeset in one state of the database.
 ///
 /// # Errors
@@ -191,7 +200,7 @@ pub(super) async fn document(
 }
 
 /// Records that the database joins at once.
-const CHUNK: u32 = 20_000;
+const CHUNK: u32 = 4_000;
 
 /// The collection as it is, with the bucket that it is in.
 fn write_metadata(uri: &ObjectUri, collection: &ObjectRow, out: &mut String) -> Result<(), Error> {
@@ -205,7 +214,7 @@ fn write_metadata(uri: &ObjectUri, collection: &ObjectRow, out: &mut String) -> 
 }
 
 /// Who may read what is in a bucket or collection.
-fn readers(row: Option<&ObjectRow>) -> Result<BTreeSet<String>, Error> {
+pub(super) fn readers(row: Option<&ObjectRow>) -> Result<BTreeSet<String>, Error> {
     let Some(text) = row.and_then(|row| row.permissions.as_deref()) else { return Ok(BTreeSet::new()) };
     let damaged = |_| crate::Error::Internal("the database is damaged: permissions cannot be read".into());
     let mut permissions: Permissions = serde_json::from_str(text).map_err(damaged)?;
@@ -224,7 +233,7 @@ fn lists(uri: &ObjectUri) -> [String; 1] {
 }
 
 /// The objects that a changeset is made of.
-fn objects(uri: &ObjectUri) -> [(String, String); 2] {
+pub(super) fn objects(uri: &ObjectUri) -> [(String, String); 2] {
     let bucket = uri.bucket_id().unwrap_or_default().to_owned();
     [(ListUri::buckets().to_string(), bucket), (uri.list.to_string(), uri.id.clone())]
 }

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! They are written in this order, by one node at a time, after the commit. A crash in between leaves files that
-//! verify, and the next look goes on. Nothing is published that its own signature does not cover, and nothing
-//! that is older than what is there.
+//! verify, and the next look goes on. Nothing is published that its own signature does not cover, nothing that is
+//! older than what is there, and nothing that not everybody may read: when that changes, the files go.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -22,12 +22,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::changeset::{Which, document};
+use super::changeset::{Which, document, objects, readers};
 use super::monitor::{Entry, collections_at, entry, records_of};
 use crate::collections::error::Error;
 use crate::collections::signer;
 use crate::collections::signer::lease::{self, Lease};
-use crate::collections::uri::ObjectUri;
+use crate::collections::uri::{ListUri, ObjectUri};
+use crate::collections::who::EVERYONE;
 use crate::context::Context;
 
 /// What this node knows of published files.
@@ -160,12 +161,21 @@ fn leave_out(ctx: &Context, uri: &str, version: Version) -> bool {
     before != Some(version)
 }
 
-/// What is in the database.
+/// What is in the database for everybody.
 async fn current(ctx: &Context) -> Result<Published, Error> {
     let mut uris = Vec::new();
     let mut tx = ctx.store.collections_read().await?;
     for place in ctx.collections.resources.monitored() {
-        uris.extend(collections_at(&mut tx, &place).await?);
+        let collections = collections_at(&mut tx, &place).await?;
+        let mut keys: Vec<_> = collections.iter().flat_map(objects).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let rows = tx.objects(&keys).await?;
+        for uri in collections {
+            if is_public(&rows, &uri)? {
+                uris.push(uri);
+            }
+        }
     }
     drop(tx);
     let lists: Vec<String> = uris.iter().map(|uri| records_of(uri).to_string()).collect();
@@ -180,6 +190,19 @@ async fn current(ctx: &Context) -> Result<Published, Error> {
         }
     }
     Ok(current)
+}
+
+/// Whether everybody may read a collection, which with its bucket is among `rows`.
+fn is_public(rows: &[ObjectRow], uri: &ObjectUri) -> Result<bool, Error> {
+    let buckets = ListUri::buckets().to_string();
+    let list = uri.list.to_string();
+    for row in rows.iter().filter(|row| !row.deleted) {
+        let is_bucket = row.list == buckets && Some(row.id.as_str()) == uri.bucket_id();
+        if (is_bucket || row.list == list && row.id == uri.id) && readers(Some(row))?.contains(EVERYONE) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Writes the files of all that is new; the caller holds the lease.
@@ -232,9 +255,13 @@ async fn write(ctx: &Context, uri: &str) -> Result<Option<Version>, PublishError
         return Ok(None);
     };
     let mut tx = ctx.store.collections_read().await?;
-    let rows = tx.objects(&[(collection.list.to_string(), collection.id.clone())]).await?;
+    let rows = tx.objects(&objects(&collection)).await?;
     let timestamps = tx.timestamps(&[records_of(&collection).to_string()]).await?;
-    let row: Option<&ObjectRow> = rows.iter().find(|row| !row.deleted);
+    let list = collection.list.to_string();
+    let row = rows.iter().find(|row| !row.deleted && row.list == list);
+    if !is_public(&rows, &collection)? {
+        return Ok(None);
+    }
     let (Some(row), Some((_, timestamp))) = (row, timestamps.first()) else { return Ok(None) };
     let version = Version { timestamp: *timestamp, last_modified: row.last_modified };
     if !signer::verify(ctx, &mut tx, &collection, row, version.timestamp).await? {

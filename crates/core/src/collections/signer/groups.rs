@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, json};
 
 use super::PLUGIN;
-use super::resource::Matched;
+use super::resource::{Matched, OwnGroups};
 use crate::collections::call::Permissions;
 use crate::collections::error::Error;
 use crate::collections::permission::{Place, Right};
@@ -31,9 +31,13 @@ pub(super) async fn check(
 
 /// Makes the groups of a new collection, where they are not there: `user` edits, nobody approves yet. Both may
 /// write the collection.
+///
+/// A group that several collections share belongs to none of them: whoever makes collections would have those who
+/// approve the others'. The bucket's owner makes it.
 pub(super) async fn create(work: &mut Work<'_>, matched: &Matched<'_>, user: &str) -> Result<(), Error> {
     let permissions = Arc::new(Permissions::from([("write".into(), [user.to_owned()].into())]));
-    for (group, members) in [(&matched.editors, json!([user])), (&matched.reviewers, json!([]))] {
+    for group in own(matched) {
+        let members = if *group == matched.editors { json!([user]) } else { json!([]) };
         if work.get(group).await?.is_none() {
             let data = Map::from_iter([("members".to_owned(), members)]);
             work.stage(group, data, Arc::clone(&permissions), PLUGIN, Stamp::Next).await?;
@@ -48,9 +52,9 @@ pub(super) fn add_writers(matched: &Matched<'_>, permissions: &mut Permissions) 
     writers.extend([&matched.editors, &matched.reviewers].map(ToString::to_string));
 }
 
-/// Deletes the groups of a collection that is deleted.
+/// Deletes the groups of a collection that is deleted, but those that others share.
 pub(super) async fn remove(work: &mut Work<'_>, matched: &Matched<'_>) -> Result<(), Error> {
-    for group in [&matched.editors, &matched.reviewers] {
+    for group in own(matched) {
         if work.get(group).await?.is_none() {
             continue;
         }
@@ -61,6 +65,14 @@ pub(super) async fn remove(work: &mut Work<'_>, matched: &Matched<'_>) -> Result
         }
     }
     Ok(())
+}
+
+/// The groups that are of this collection alone.
+fn own<'m>(matched: &'m Matched<'_>) -> impl Iterator<Item = &'m ObjectUri> {
+    let OwnGroups { editors, reviewers } = matched.own_groups;
+    [(editors, &matched.editors), (reviewers, &matched.reviewers)]
+        .into_iter()
+        .filter_map(|(own, group)| own.then_some(group))
 }
 
 fn bucket_of(matched: &Matched<'_>) -> ObjectUri {

@@ -1,5 +1,7 @@
 //! Whether the keys sign: what a heartbeat asks.
 
+use std::time::Instant;
+
 use countersign_model::Format;
 use countersign_records::collections::content_signature::{Mode, Profile, Writer};
 
@@ -40,12 +42,13 @@ async fn elsewhere(ctx: &Context) -> Result<(), Error> {
             settings::Profile::ContentSignature => (Profile::Modern, r#"{"data":[],"last_modified":"0"}"#),
             settings::Profile::Seed => (Profile::Seed, r#"[{"id":"heartbeat"}]"#),
         };
-        let one = (&autograph.url, &autograph.id, &autograph.key_ids, profile);
+        let one = (&autograph.url, &autograph.id, &autograph.key_ids, &autograph.pins, profile);
         if asked.contains(&one) {
             continue;
         }
         asked.push(one);
-        let signed = autograph::sign(ctx, autograph, profile, content.to_owned()).await;
+        let deadline = Instant::now() + autograph.timeout;
+        let signed = autograph::sign(ctx, autograph, profile, &[content.to_owned()], deadline).await;
         signed.map_err(|error| Error::Internal(format!("the Autograph at `{}`: {error}", autograph.url)))?;
     }
     Ok(())

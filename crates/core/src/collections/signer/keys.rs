@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use countersign_model::{Format, KeyName, KeyType, Name, PrincipalName, Surface};
 
+use super::resource::Matched;
 use crate::background;
 use crate::caller::{Caller, Identity};
-use crate::collections::settings::{ResourceSettings, Signer};
+use crate::collections::settings::{Profile, ResourceSettings, Signer};
+use crate::collections::uri::ObjectUri;
 use crate::context::Context;
 use crate::error::Error;
 use crate::keys::{self, NewKey};
@@ -30,17 +32,54 @@ pub(crate) fn by_surface(ctx: &Context) -> Caller {
 
 /// The names of all keys of ours that `resources` are signed with, each once.
 pub(crate) fn wanted(resources: &[ResourceSettings]) -> Vec<KeyName> {
-    let mut names: Vec<KeyName> = resources
-        .iter()
-        .filter_map(|resource| match &resource.signer {
-            Signer::Local(names) => Some(names.iter().map(key_name)),
-            Signer::Autograph(_) => None,
-        })
-        .flatten()
-        .collect();
+    let mut names: Vec<KeyName> = resources.iter().flat_map(names_of).map(key_name).collect();
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// The keys of ours that sign one resource.
+fn names_of(resource: &ResourceSettings) -> impl Iterator<Item = &Name> {
+    let names = match &resource.signer {
+        Signer::Local(names) => names.as_slice(),
+        Signer::Autograph(_) => &[],
+    };
+    names.iter().chain(&resource.preview_keys)
+}
+
+/// The keys of ours that sign `collection`, a preview or destination of `matched`; none, if an Autograph signs it.
+pub(super) fn keys_for(matched: &Matched<'_>, collection: &ObjectUri) -> Vec<KeyName> {
+    let Signer::Local(names) = &matched.settings.signer else { return Vec::new() };
+    let is_preview = matched.preview.as_ref() == Some(collection);
+    let own = &matched.settings.preview_keys;
+    let names = if is_preview && !own.is_empty() { own } else { names };
+    names.iter().map(key_name).collect()
+}
+
+/// Says which keys sign what was reviewed and what was not: what is signed does not name the collection, so that to
+/// readers who believe the key one is as good as the other.
+pub(crate) fn warn_of_shared(resources: &[ResourceSettings]) {
+    for name in with_and_without_review(resources) {
+        tracing::warn!(
+            key = %name,
+            "a key signs collections with review and collections without: whoever writes the latter can make \
+             signatures that are good for the former; give them keys of their own"
+        );
+    }
+}
+
+fn with_and_without_review(resources: &[ResourceSettings]) -> Vec<KeyName> {
+    let reviewed = |resource: &&ResourceSettings| {
+        resource.profile != Profile::Seed
+            && (resource.review || resource.review_by_collection.iter().any(|(_, review)| *review))
+    };
+    let (with, without): (Vec<_>, Vec<_>) = resources.iter().partition(reviewed);
+    let with = with.into_iter().flat_map(names_of).map(key_name);
+    let without: Vec<_> = without.into_iter().flat_map(names_of).map(key_name).collect();
+    let mut both: Vec<_> = with.filter(|name| without.contains(name)).collect();
+    both.sort_unstable();
+    both.dedup();
+    both
 }
 
 /// Makes the keys that are not there yet. Those that are retired or revoked are left as they are.
@@ -48,6 +87,7 @@ pub(crate) fn wanted(resources: &[ResourceSettings]) -> Vec<KeyName> {
 /// # Errors
 /// When log, key host or database fail, and if the policy was changed so that the surface may make no keys.
 pub(crate) async fn make_missing(ctx: &Context, resources: &[ResourceSettings]) -> Result<(), Error> {
+    warn_of_shared(resources);
     for name in wanted(resources) {
         if ctx.cache.key(&name).is_some() {
             continue;
@@ -66,4 +106,37 @@ pub(crate) async fn make_missing(ctx: &Context, resources: &[ResourceSettings]) 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_for_what_is_reviewed_and_what_is_not_is_named() {
+        let line = |review: bool, keys: [&str; 1], preview: &[&str]| ResourceSettings {
+            source: "/buckets/s".into(),
+            preview: None,
+            destination: "/buckets/d".into(),
+            review,
+            review_by_collection: Vec::new(),
+            allow_floats: false,
+            hard_delete: false,
+            signer: Signer::Local(keys.iter().map(|key| key.parse().unwrap()).collect()),
+            preview_keys: preview.iter().map(|key| key.parse().unwrap()).collect(),
+            profile: Profile::ContentSignature,
+        };
+        let shared = |lines: &[ResourceSettings]| {
+            with_and_without_review(lines).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(shared(&[line(true, ["a"], &[]), line(true, ["a"], &[])]), none);
+        assert_eq!(shared(&[line(true, ["a"], &[]), line(false, ["b"], &[])]), none);
+        let main = key_name(&"a".parse().unwrap()).to_string();
+        assert_eq!(shared(&[line(true, ["a"], &[]), line(false, ["a"], &[])]), [main.as_str()]);
+        assert_eq!(shared(&[line(true, ["b"], &["a"]), line(false, ["a"], &[])]), [main.as_str()]);
+        let mut some = line(false, ["a"], &[]);
+        some.review_by_collection = vec![("x".into(), true)];
+        assert_eq!(shared(&[some, line(false, ["a"], &[])]), [main.as_str()]);
+    }
 }

@@ -8,8 +8,10 @@
 //! groups     editors and reviewers                         events     who is told
 //! keys       made at start                                 refresh    signatures that have become old
 //! stamp      the timestamp within a text                   lease      what one node does at a time
+//! covered    what was signed last
 //! ```
 
+mod covered;
 pub mod events;
 mod groups;
 mod heartbeat;
@@ -32,6 +34,7 @@ use serde_json::Value;
 
 use super::call::{Call, Method, Target};
 use super::change::{Change, Proposal};
+use super::default_bucket;
 use super::error::Error;
 use super::uri::Kind;
 use super::who::Who;
@@ -47,14 +50,22 @@ pub(crate) fn is_signing(ctx: &Context, call: &Call) -> bool {
     let resources = &ctx.collections.resources;
     match &call.target {
         _ if matches!(call.method, Method::Get | Method::Head) => false,
+        // In somebody's own bucket: what its id is says who asks.
         Target::Object(uri) if uri.kind() == Kind::Collection => {
             resources.of(uri).is_some() && (call.method != Method::Patch || may_sign(call))
+                || default_bucket::is_meant(&call.target) && !resources.is_empty() && may_sign(call)
         }
         Target::List(list) if list.kind() == Kind::Collection => {
             resources.sources().any(|place| Some(place.bucket.as_str()) == list.bucket_id())
         }
         _ => false,
     }
+}
+
+/// Whether a call is judged by what only the database knows, so that what is staged must be there before.
+pub(crate) fn queries(ctx: &Context, call: &Call) -> bool {
+    let is_bucket = matches!(&call.target, Target::Object(uri) if uri.kind() == Kind::Bucket);
+    is_signing(ctx, call) || is_bucket && call.method == Method::Delete
 }
 
 /// Whether a change asks for a status that signs.
@@ -94,7 +105,13 @@ pub(crate) async fn before(
             }
             Ok(())
         }
-        Kind::Bucket | Kind::Group | Kind::History | Kind::Account => Ok(()),
+        Kind::Bucket if !resources.names_bucket(&proposal.uri.id) => Ok(()),
+        Kind::Bucket => match (proposal.old, &proposal.new) {
+            (None, _) => rules::check_maker(ctx, who),
+            (Some(_), None) => rules::check_unused_bucket(work, resources, proposal).await,
+            (Some(_), Some(_)) => Ok(()),
+        },
+        Kind::Group | Kind::History | Kind::Account => Ok(()),
     }
 }
 

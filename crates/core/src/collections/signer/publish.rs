@@ -64,7 +64,8 @@ pub(super) async fn copy(
             u32::try_from(gone.max(1)).map_err(|_| too_many())?
         }
     };
-    let first = work.reserve(&to, wanted).await?;
+    let after = newest_published(work, &to).await?;
+    let first = work.reserve(&to, wanted, after).await?;
     let last = first + i64::from(wanted) - 1;
     let mut copy = Copy {
         next: first,
@@ -88,6 +89,26 @@ pub(super) async fn copy(
     work.flush().await?.write(&advance).await?;
     work.written_directly(&to);
     Ok(copy.copied)
+}
+
+/// What is published is newer than all that was before: who polls the monitor asks for what is newer than the newest
+/// they know, and many copies at once have timestamps of a future that the next publication has not reached. 0 for
+/// what the monitor does not show.
+async fn newest_published(work: &mut Work<'_>, to: &ListUri) -> Result<i64, Error> {
+    let ctx = work.ctx;
+    let resources = &ctx.collections.resources;
+    let shown = match (to.bucket_id(), to.collection_id()) {
+        (Some(bucket), Some(collection)) => resources.is_monitored(bucket, collection),
+        _ => false,
+    };
+    let mut newest = 0;
+    if shown {
+        for place in resources.monitored() {
+            let collections = ListUri::collections(&place.bucket).to_string();
+            newest = newest.max(work.store().latest_under(&collections).await?.unwrap_or(0));
+        }
+    }
+    Ok(newest)
 }
 
 /// In how many records a destination differs from its source; their bytes are not counted.
@@ -137,6 +158,8 @@ async fn with_older(
             }
         }
         if !page.more {
+            // A second attempt must come to the same.
+            differences.sort_by(|a, b| a.id.cmp(&b.id));
             return Ok(differences);
         }
         query.order = PageOrder::ById(last);

@@ -1,6 +1,6 @@
 //! Signatures that have become old are made again, so that readers' certificates and caches never outlive them.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use countersign_records::collections::status::Stamp;
@@ -17,7 +17,6 @@ use crate::collections::call::{Answer, Behavior, Body, Call, Conditions, Form, M
 use crate::collections::chain;
 use crate::collections::error::Error;
 use crate::collections::reading::monitor::collections_at;
-use crate::collections::settings::Signer;
 use crate::collections::uri::ObjectUri;
 use crate::collections::who::Who;
 use crate::collections::writer::execute;
@@ -60,7 +59,11 @@ fn some_of(time: Duration) -> Duration {
 /// # Errors
 /// When the database does not answer. A collection that could not be signed is logged, and due again.
 pub async fn run(ctx: &Context) -> Result<u32, Error> {
-    if ctx.collections.resources.is_empty() || due(ctx).await?.is_empty() {
+    if ctx.collections.resources.is_empty() {
+        return Ok(0);
+    }
+    if due(ctx).await?.is_empty() {
+        ctx.collections.refreshed.left.store(0, Ordering::Relaxed);
         return Ok(0);
     }
     let Some(held) = Lease::take(ctx, "collections-refresh", lease::LENGTH).await? else { return Ok(0) };
@@ -70,16 +73,32 @@ pub async fn run(ctx: &Context) -> Result<u32, Error> {
 }
 
 async fn sign_due(ctx: &Context, lease: &Lease) -> Result<u32, Error> {
-    let mut signed = 0;
+    let (mut signed, mut left) = (0, 0);
     // Who had the lease before may have signed some of them.
     for source in due(ctx).await? {
         lease.keep(ctx).await?;
         match sign(ctx, &source).await {
             Ok(()) => signed += 1,
+            Err(Error::Refused(why)) => {
+                left += 1;
+                tracing::warn!(%why, %source, "a collection is not signed again");
+            }
             Err(error) => tracing::error!(%error, %source, "a collection could not be signed again"),
         }
     }
+    ctx.collections.refreshed.left.store(left, Ordering::Relaxed);
     Ok(signed)
+}
+
+/// What was found when this node looked last.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    left: AtomicU64,
+}
+
+/// How many collections were not signed again when this node looked last, because they are not as they were signed.
+pub fn left(ctx: &Context) -> u64 {
+    ctx.collections.refreshed.left.load(Ordering::Relaxed)
 }
 
 /// The sources of which a signature is older than the configuration says, or names a chain that was replaced.
@@ -100,14 +119,17 @@ pub async fn due(ctx: &Context) -> Result<Vec<ObjectUri>, Error> {
                 continue;
             }
             let key = |uri: &ObjectUri| (uri.list.to_string(), uri.id.clone());
-            let rows = tx.objects(&[key(&source), key(&matched.destination)]).await?;
+            let keys: Vec<_> = std::iter::once(&source).chain(matched.published()).map(key).collect();
+            let rows = tx.objects(&keys).await?;
             let row = |uri: &ObjectUri| {
                 let (list, id) = key(uri);
                 rows.iter().find(|row| row.list == list && row.id == id && !row.deleted)
             };
-            let Some(published) = row(&matched.destination) else { continue };
-            if row(&source).is_none_or(|source| is_old(source, now, after))
-                || is_stale(ctx, &matched, published)
+            if row(&matched.destination).is_none() {
+                continue;
+            }
+            let stale = |uri| row(uri).is_some_and(|published| is_stale(ctx, &matched, uri, published));
+            if row(&source).is_none_or(|source| is_old(source, now, after)) || matched.published().any(stale)
             {
                 due.push(source);
             }
@@ -117,10 +139,8 @@ pub async fn due(ctx: &Context) -> Result<Vec<ObjectUri>, Error> {
 }
 
 /// Whether the chain of a key that signed is another one by now.
-fn is_stale(ctx: &Context, matched: &Matched<'_>, published: &ObjectRow) -> bool {
-    let Signer::Local(names) = &matched.settings.signer else { return false };
-    let names: Vec<_> = names.iter().map(keys::key_name).collect();
-    chain::is_stale(ctx, &names, &bundles_of(published))
+fn is_stale(ctx: &Context, matched: &Matched<'_>, uri: &ObjectUri, published: &ObjectRow) -> bool {
+    chain::is_stale(ctx, &keys::keys_for(matched, uri), &bundles_of(published))
 }
 
 /// Whether what a source says of its last signature is too long ago, or cannot be read.

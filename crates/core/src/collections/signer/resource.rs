@@ -26,6 +26,12 @@ pub enum BadResource {
     /// Two resources, or two sides of one, name the same place.
     #[error("`{0}` is named twice")]
     Repeated(String),
+    /// Something would be published from two sources, or by one line and edited by another.
+    #[error("what is published at `{0}` would also be at `{1}`")]
+    Overlapping(String, String),
+    /// The groups of editors of one collection could be those of reviewers of another.
+    #[error("`{0}` and `{1}` can name the same group")]
+    Groups(String, String),
     /// A pattern of collection ids that cannot be read.
     #[error("`{0}` is not a pattern of collection ids")]
     Pattern(String),
@@ -57,6 +63,12 @@ impl Place {
         };
         let ids = std::iter::once(&place.bucket).chain(&place.collection);
         if ids.into_iter().all(|id| crate::collections::uri::is_id(id)) { Ok(place) } else { Err(bad()) }
+    }
+
+    /// Whether a collection can be in both.
+    fn overlaps(&self, other: &Self) -> bool {
+        let both = self.collection.as_ref().zip(other.collection.as_ref());
+        self.bucket == other.bucket && both.is_none_or(|(own, theirs)| own == theirs)
     }
 
     /// The collection that `collection` of the source has here.
@@ -100,8 +112,19 @@ pub struct Matched<'a> {
     pub editors: ObjectUri,
     /// The group of those who approve.
     pub reviewers: ObjectUri,
+    /// Those of the two that are of this collection alone: they come and go with it.
+    pub own_groups: OwnGroups,
     /// Who signs, and how.
     pub settings: &'a ResourceSettings,
+}
+
+/// Which groups belong to one collection, because its id is in their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnGroups {
+    /// The editors'.
+    pub editors: bool,
+    /// The reviewers'.
+    pub reviewers: bool,
 }
 
 impl Matched<'_> {
@@ -131,6 +154,10 @@ impl Resources {
             if let Some(place) = own.iter().copied().find(|place| taken(place)).or(twice) {
                 return Err(BadResource::Repeated(place.to_string()));
             }
+            for other in &resources {
+                resource.check_beside(other)?;
+            }
+            check_groups(settings, &resource.source.bucket)?;
             resources.push(resource);
         }
         Ok(Self {
@@ -199,6 +226,11 @@ impl Resources {
         self.resources.iter().map(|resource| &resource.source)
     }
 
+    /// Whether something is edited or published in this bucket.
+    pub fn names_bucket(&self, bucket: &str) -> bool {
+        self.resources.iter().any(|resource| resource.places().any(|place| place.bucket == bucket))
+    }
+
     /// Whether nothing is signed.
     pub fn is_empty(&self) -> bool {
         self.resources.is_empty()
@@ -208,7 +240,7 @@ impl Resources {
         let source = resource.source.of(collection);
         let bucket = &resource.source.bucket;
         let group = |template: &str| {
-            let name = template.replace("{collection_id}", &source.id).replace("{bucket_id}", bucket);
+            let name = template.replace(COLLECTION, &source.id).replace(BUCKET, bucket);
             ListUri::groups(bucket).object(name)
         };
         let ruled = resource.review_by_collection.iter().find(|(pattern, _)| pattern.is_match(collection));
@@ -220,6 +252,10 @@ impl Resources {
                 && ruled.map_or(resource.settings.review, |(_, review)| *review),
             editors: group(&self.editors_group),
             reviewers: group(&self.reviewers_group),
+            own_groups: OwnGroups {
+                editors: self.editors_group.contains(COLLECTION),
+                reviewers: self.reviewers_group.contains(COLLECTION),
+            },
             settings: &resource.settings,
             source,
         }
@@ -247,6 +283,81 @@ impl Resource {
     fn places(&self) -> impl Iterator<Item = &Place> {
         std::iter::once(&self.source).chain(&self.preview).chain(std::iter::once(&self.destination))
     }
+
+    /// Refuses two lines of which one publishes where the other publishes or edits: the rules of the one would not
+    /// hold for what comes by the other.
+    fn check_beside(&self, other: &Self) -> Result<(), BadResource> {
+        for (one, two) in [(self, other), (other, self)] {
+            for (role, place) in one.published() {
+                let other_source = place.overlaps(&two.source).then_some(&two.source);
+                let overlapping = two.published().filter(|(_, other)| place.overlaps(other));
+                let mut not_the_same = overlapping.filter(|(other_role, other)| {
+                    *other_role != role
+                        || !(one.overrules(place, two, other) || two.overrules(other, one, place))
+                });
+                if let Some(found) = other_source.or_else(|| not_the_same.next().map(|(_, place)| place)) {
+                    return Err(BadResource::Overlapping(place.to_string(), found.to_string()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it publishes.
+    fn published(&self) -> impl Iterator<Item = (Role, &Place)> {
+        let preview = self.preview.iter().map(|place| (Role::Preview, place));
+        preview.chain(std::iter::once((Role::Destination, &self.destination)))
+    }
+
+    /// Whether this line names a collection of the other's source, and publishes it at `own` where the other would at
+    /// `theirs`: then it is published once, by this line.
+    fn overrules(&self, own: &Place, other: &Self, theirs: &Place) -> bool {
+        let named = self.source.collection.is_some() && theirs.collection.is_none();
+        named
+            && other.source.collection.is_none()
+            && self.source.bucket == other.source.bucket
+            && self.source.collection == own.collection
+    }
+}
+
+/// What a published place is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Preview,
+    Destination,
+}
+
+/// What stands for the id of a collection in the name of a group.
+const COLLECTION: &str = "{collection_id}";
+/// What stands for that of its bucket.
+const BUCKET: &str = "{bucket_id}";
+
+/// Refuses names with which the editors of one collection of `bucket` could be the reviewers of another.
+fn check_groups(settings: &Settings, bucket: &str) -> Result<(), BadResource> {
+    let (editors, reviewers) = (&settings.editors_group, &settings.reviewers_group);
+    // What is before and after the id; all of it, if it is not there.
+    let parts = |template: &str| {
+        let filled = template.replace(BUCKET, bucket);
+        let first = filled.find(COLLECTION);
+        let last = filled.rfind(COLLECTION);
+        match first.zip(last) {
+            Some((first, last)) => {
+                (filled[..first].to_owned(), Some(filled[last + COLLECTION.len()..].to_owned()))
+            }
+            None => (filled, None),
+        }
+    };
+    let can_be_one = match (parts(editors), parts(reviewers)) {
+        ((one, None), (two, None)) => one == two,
+        ((whole, None), (start, Some(end))) | ((start, Some(end)), (whole, None)) => {
+            whole.starts_with(&start) && whole.ends_with(&end)
+        }
+        ((start, Some(end)), (other_start, Some(other_end))) => {
+            (start.starts_with(&other_start) || other_start.starts_with(&start))
+                && (end.ends_with(&other_end) || other_end.ends_with(&end))
+        }
+    };
+    if can_be_one { Err(BadResource::Groups(editors.clone(), reviewers.clone())) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -267,6 +378,7 @@ mod tests {
             allow_floats: false,
             hard_delete: false,
             signer: Signer::Local(vec![key]),
+            preview_keys: Vec::new(),
             profile: Profile::ContentSignature,
         }
     }
@@ -329,6 +441,56 @@ mod tests {
         let matched = resources.of_source("a", "c").unwrap();
         assert_eq!(matched.editors.to_string(), "/buckets/a/groups/c-editors");
         assert_eq!(matched.reviewers.to_string(), "/buckets/a/groups/a-c-r");
+    }
+
+    #[test]
+    fn what_one_line_publishes_no_other_line_publishes_or_edits() {
+        let reviewed = || line("/buckets/s", Some("/buckets/v"), "/buckets/d", true);
+        let in_bucket = |bucket: &str, id: &str| format!("/buckets/{bucket}/collections/{id}");
+        for (source, preview, destination, good) in [
+            // Into what is reviewed, past the review.
+            (in_bucket("o", "z"), None, in_bucket("d", "z"), false),
+            (in_bucket("o", "z"), None, in_bucket("v", "z"), false),
+            (in_bucket("o", "z"), Some(in_bucket("d", "z")), in_bucket("o", "y"), false),
+            // Into what is edited, and out of what is published.
+            (in_bucket("o", "z"), None, in_bucket("s", "z"), false),
+            (in_bucket("d", "z"), None, in_bucket("o", "z"), false),
+            // A collection of the source that goes its own way, or the same with other rules.
+            (in_bucket("s", "z"), None, in_bucket("o", "z"), true),
+            (in_bucket("s", "z"), None, in_bucket("d", "z"), true),
+            (in_bucket("s", "z"), Some(in_bucket("v", "z")), in_bucket("d", "z"), true),
+            (in_bucket("s", "z"), None, in_bucket("d", "y"), false),
+            (in_bucket("s", "z"), Some(in_bucket("d", "z")), in_bucket("o", "z"), false),
+        ] {
+            let other = line(&source, preview.as_deref(), &destination, false);
+            for lines in [vec![reviewed(), other.clone()], vec![other, reviewed()]] {
+                let read = resources(lines);
+                assert_eq!(read.is_ok(), good, "{source} -> {preview:?} -> {destination}: {read:?}");
+                assert!(good || matches!(read, Err(BadResource::Overlapping(..))), "{read:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_a_reviewer_because_a_collection_has_a_name() {
+        for (editors, reviewers, good) in [
+            ("{collection_id}-editors", "{collection_id}-reviewers", true),
+            ("{collection_id}-editors", "reviewers", true),
+            ("e-{collection_id}", "r-{collection_id}", true),
+            ("editors", "reviewers", true),
+            ("{collection_id}-editors", "all-editors", false),
+            ("{collection_id}", "{collection_id}-reviewers", false),
+            ("{bucket_id}-x", "a-x", false),
+            ("e-{collection_id}", "{collection_id}-r", false),
+        ] {
+            let settings = Settings {
+                resources: vec![line("/buckets/a", None, "/buckets/b", true)],
+                editors_group: editors.into(),
+                reviewers_group: reviewers.into(),
+                ..Settings::default()
+            };
+            assert_eq!(Resources::new(&settings).is_ok(), good, "{editors} {reviewers}");
+        }
     }
 
     #[test]

@@ -9,16 +9,17 @@ use countersign_records::collections::content_signature::{
 use countersign_store::{CollectionsTx, ObjectRow};
 use serde_json::Value;
 
-use super::keys;
 use super::publish::records_of;
 use super::resource::Matched;
+use super::{covered, keys};
 use crate::background;
 use crate::caller::Caller;
+use crate::collections::autograph::MessageId;
+use crate::collections::chain;
 use crate::collections::error::Error;
 use crate::collections::settings::{AutographSettings, Profile, Signer};
 use crate::collections::uri::ObjectUri;
 use crate::collections::work::Work;
-use crate::collections::{autograph, chain};
 use crate::context::Context;
 use crate::pipeline::{self, Order};
 use crate::snapshot::Key;
@@ -37,7 +38,7 @@ struct Message {
 /// one bundle a key.
 ///
 /// # Errors
-/// [`Error::Unavailable`] if one of the signatures cannot be made: everything is to be undone then.
+/// [`Error::Unavailable`] if one of our own keys cannot sign: everything is to be undone then.
 pub(super) async fn sign(
     work: &mut Work<'_>,
     caller: &Caller,
@@ -46,21 +47,21 @@ pub(super) async fn sign(
 ) -> Result<Vec<Vec<Value>>, Error> {
     // Whoever caused it, the keys are the surface's.
     let caller = Caller::new(caller.identity.clone(), Surface::Collections, caller.request_id.clone());
+    let mut messages = Vec::with_capacity(collections.len());
+    for uri in collections {
+        messages.push(message(work, matched, uri).await?);
+    }
     let signed = match &matched.settings.signer {
-        Signer::Local(names) => {
-            let mut messages = Vec::with_capacity(collections.len());
-            for uri in collections {
-                messages.push(message(work, matched, uri).await?);
-            }
-            let names: Vec<KeyName> = names.iter().map(keys::key_name).collect();
-            locally(work.ctx, &caller, &names, &messages).await
-        }
-        Signer::Autograph(autograph) => elsewhere(work, matched, autograph, collections).await,
+        Signer::Local(_) => locally(work.ctx, &caller, matched, &messages).await.map_err(|error| {
+            tracing::error!(%error, source = %matched.source, "a collection could not be signed");
+            Error::Unavailable("The collection cannot be signed now; nothing was changed.".into())
+        })?,
+        Signer::Autograph(autograph) => elsewhere(work, matched, autograph, &messages).await?,
     };
-    signed.map_err(|error| {
-        tracing::error!(%error, source = %matched.source, "a collection could not be signed");
-        Error::Unavailable("The collection cannot be signed now; nothing was changed.".into())
-    })
+    for message in &messages {
+        covered::remember(work, &message.uri, &message.to_sign).await?;
+    }
+    Ok(signed)
 }
 
 /// What is signed of a collection as it is in this transaction.
@@ -71,32 +72,34 @@ async fn message(work: &mut Work<'_>, matched: &Matched<'_>, uri: &ObjectUri) ->
     Ok(Message { uri: uri.clone(), timestamp, to_sign, pending })
 }
 
-/// Has an Autograph sign collections, one after the other: the content goes there whole.
+/// What an Autograph signed of the messages. Where there is nothing yet, what is missing is noted, which gives this
+/// transaction up in the end, and until then there are no bundles.
 async fn elsewhere(
     work: &mut Work<'_>,
     matched: &Matched<'_>,
     settings: &AutographSettings,
-    collections: &[&ObjectUri],
-) -> Result<Vec<Vec<Value>>, crate::Error> {
-    let mut bundles = Vec::with_capacity(collections.len());
-    for uri in collections {
-        let content = content(work, matched, uri).await.map_err(|error| match error {
-            Error::Other(error) => error,
-            error => crate::Error::Internal(error.to_string()),
-        })?;
-        let form = form_of(matched);
-        let signed = autograph::sign(work.ctx, settings, form, content).await;
-        bundles.push(signed.map_err(|error| {
-            crate::Error::Internal(format!("the Autograph at `{}`: {error}", settings.url))
-        })?);
+    messages: &[Message],
+) -> Result<Vec<Vec<Value>>, Error> {
+    let mut bundles = Vec::with_capacity(messages.len());
+    for message in messages {
+        let id = MessageId { source: matched.source.to_string(), fingerprint: message.to_sign.fingerprint() };
+        if let Some(signed) = work.trial.signatures.of(&id) {
+            bundles.push(signed.clone());
+            continue;
+        }
+        let content = match work.trial.signatures.has_room() {
+            true => Some(content(work, matched, message).await?),
+            false => None,
+        };
+        work.trial.signatures.want(id, settings, form_of(matched), content);
+        bundles.push(Vec::new());
     }
     Ok(bundles)
 }
 
 /// What is signed of a collection, without a prefix.
-async fn content(work: &mut Work<'_>, matched: &Matched<'_>, uri: &ObjectUri) -> Result<String, Error> {
-    let list = records_of(uri);
-    let timestamp = work.timestamp(&list).await?;
+async fn content(work: &mut Work<'_>, matched: &Matched<'_>, message: &Message) -> Result<String, Error> {
+    let (list, timestamp) = (records_of(&message.uri), message.timestamp);
     let tx = work.flush().await?;
     let form = form_of(matched);
     let mut content = String::from(match form {
@@ -130,7 +133,7 @@ fn form_of(matched: &Matched<'_>) -> Form {
 }
 
 /// Hashes what is signed, chunk by chunk.
-async fn hash(
+pub(super) async fn hash(
     tx: &mut CollectionsTx,
     matched: &Matched<'_>,
     uri: &ObjectUri,
@@ -153,7 +156,7 @@ async fn hash(
 }
 
 /// Whether one of the signatures in the metadata of a published collection is over its records as they are, by
-/// a key that signs for it. Of others' keys, what they say of themselves is believed.
+/// a key that signs for it. Of others' keys, what they say of themselves is believed, for what was signed through us.
 ///
 /// - `row`: the collection.
 /// - `timestamp`: that of its records.
@@ -172,19 +175,32 @@ pub(crate) async fn verify(
     let bundles = bundles_of(row);
     let (to_sign, _) = hash(tx, matched, uri, timestamp).await?;
     let keys: Vec<PublicKey> = match &matched.settings.signer {
-        Signer::Local(names) => {
-            let keys = names.iter().filter_map(|name| ctx.cache.key(&keys::key_name(name)));
+        Signer::Local(_) => {
+            let names = keys::keys_for(matched, uri);
+            let keys = names.iter().filter_map(|name| ctx.cache.key(name));
             keys.filter_map(|key| key.public().ok().cloned()).collect()
         }
-        Signer::Autograph(_) => {
+        Signer::Autograph(autograph) => {
+            // The metadata, keys included, is what somebody may have written there.
+            if !covered::is_signed(tx, uri, &to_sign).await? {
+                return Ok(false);
+            }
+            let pinned = &autograph.pins.public_keys;
+            if !pinned.is_empty() {
+                return Ok(by_one_of(&bundles, pinned, &to_sign));
+            }
             let spki = |bundle: &Bundle| STANDARD.decode(bundle.public_key.as_deref()?).ok();
-            if bundles.iter().any(|bundle| bundle.public_key.is_none()) {
-                return Ok(true);
+            if bundles.iter().all(|bundle| bundle.public_key.is_none()) {
+                return Ok(!bundles.is_empty());
             }
             bundles.iter().filter_map(spki).filter_map(|der| PublicKey::from_spki(&der).ok()).collect()
         }
     };
-    Ok(bundles.iter().any(|bundle| keys.iter().any(|key| bundle.verify(key, &to_sign).is_ok())))
+    Ok(by_one_of(&bundles, &keys, &to_sign))
+}
+
+fn by_one_of(bundles: &[Bundle], keys: &[PublicKey], to_sign: &ToSign) -> bool {
+    bundles.iter().any(|bundle| keys.iter().any(|key| bundle.verify(key, to_sign).is_ok()))
 }
 
 /// The signatures in a collection's metadata.
@@ -203,7 +219,7 @@ pub(super) fn bundles_of(row: &ObjectRow) -> Vec<Bundle> {
 }
 
 /// Records that the database joins at once.
-const CHUNK: u32 = 10_000;
+const CHUNK: u32 = 4_000;
 
 /// The same records in the dialect of Python.
 fn as_python(records: &str) -> Result<String, Error> {
@@ -221,20 +237,22 @@ fn internal(error: &dyn std::fmt::Display) -> Error {
 async fn locally(
     ctx: &Context,
     caller: &Caller,
-    names: &[KeyName],
+    matched: &Matched<'_>,
     messages: &[Message],
 ) -> Result<Vec<Vec<Value>>, crate::Error> {
-    if names.iter().any(|name| ctx.cache.key(name).is_none()) {
+    let names: Vec<Vec<KeyName>> =
+        messages.iter().map(|message| keys::keys_for(matched, &message.uri)).collect();
+    if names.iter().flatten().any(|name| ctx.cache.key(name).is_none()) {
         // Another node may have made it.
         background::try_refresh(ctx).await?;
     }
-    let mut orders = Vec::with_capacity(names.len() * messages.len());
-    let mut used = Vec::with_capacity(orders.capacity());
-    for message in messages {
+    let mut orders = Vec::new();
+    let mut used = Vec::new();
+    for (at, (message, names)) in messages.iter().zip(&names).enumerate() {
         for name in names {
             let scheme = Some(message.pending.scheme());
             let admitted = pipeline::admit(ctx, caller, name, scheme, |_| Format::ContentSignature)?;
-            used.push((name, std::sync::Arc::clone(&admitted.key), message));
+            used.push((name, std::sync::Arc::clone(&admitted.key), at));
             let subject: String =
                 format!("{} {}", message.uri, message.timestamp).chars().take(256).collect();
             orders.push(Order {
@@ -246,11 +264,11 @@ async fn locally(
         }
     }
     let signed = pipeline::sign_many(ctx, caller, orders).await?;
-    let mut bundles = Vec::with_capacity(signed.len());
-    for (signed, (name, key, message)) in signed.into_iter().zip(used) {
-        bundles.push(finish(ctx, name, &key, message, &signed?.signature).await?);
+    let mut bundles = vec![Vec::new(); messages.len()];
+    for (signed, (name, key, at)) in signed.into_iter().zip(used) {
+        bundles[at].push(finish(ctx, name, &key, &messages[at], &signed?.signature).await?);
     }
-    Ok(bundles.chunks(names.len().max(1)).map(<[Value]>::to_vec).collect())
+    Ok(bundles)
 }
 
 /// The bundle, checked as a stranger would.

@@ -11,7 +11,7 @@ use super::events::{Event, EventName};
 use super::publish::{Copied, Timestamps, changes, copy, records_of};
 use super::resource::Matched;
 use super::source::{self, Update};
-use super::{PLUGIN, groups, sign};
+use super::{PLUGIN, covered, groups, rules, sign};
 use crate::collections::call::{Call, Permissions};
 use crate::collections::change::Change;
 use crate::collections::error::Error;
@@ -42,7 +42,7 @@ impl Step<'_> {
             (Some(old), Some(new)) => {
                 let (old, new) = (old.data()?, new.data()?);
                 if old.get("status") == new.get("status") {
-                    return Ok(());
+                    return self.described(work, old, new).await;
                 }
                 let facts = source::facts(self.matched, old, self.who.user.as_deref(), self.principals);
                 match decide(&Request::of(new.get("status")), &facts) {
@@ -53,6 +53,20 @@ impl Step<'_> {
             (_, None) if self.matched.is_seed() => Ok(()),
             (_, None) => self.deleted(work).await,
         }
+    }
+
+    /// What is published with the records is reviewed with them: whoever asked for a review must ask again.
+    async fn described(
+        &self,
+        work: &mut Work<'_>,
+        old: &Map<String, Value>,
+        new: &Map<String, Value>,
+    ) -> Result<(), Error> {
+        let waits = source::status_of(old) == Some(Status::ToReview);
+        if !waits || rules::changed_field(old, new).is_none() {
+            return Ok(());
+        }
+        source::edited(work, &self.matched.source, self.user()).await
     }
 
     /// Collections of 2016 are signed whenever somebody says so, and know nothing else.
@@ -149,13 +163,21 @@ impl Step<'_> {
         Ok(copied)
     }
 
-    /// Signs what is published as it is.
+    /// Signs what is published as it is. A preview that somebody has written to stays without a good signature.
     async fn resign(&self, work: &mut Work<'_>) -> Result<(), Error> {
         let mut present = Vec::new();
         for uri in self.matched.published() {
-            if work.get(uri).await?.is_some() {
-                present.push(uri);
+            if work.get(uri).await?.is_none() {
+                continue;
             }
+            // Of the destination it was asked before.
+            let is_preview = *uri != self.matched.destination;
+            let timestamp = work.timestamp(&records_of(uri)).await?;
+            if is_preview && !covered::is_covered(work.flush().await?, self.matched, uri, timestamp).await? {
+                tracing::warn!(preview = %uri, "it is not what was signed: it is not signed again");
+                continue;
+            }
+            present.push(uri);
         }
         self.sign(work, &present, Fields::AsTheyAre).await
     }
@@ -189,7 +211,6 @@ impl Step<'_> {
             if self.matched.settings.hard_delete {
                 work.remove_under(uri).await?;
                 work.erase(uri);
-                work.touch(&records_of(uri));
             } else {
                 copy(work, None, uri, Timestamps::New).await?;
                 left.push(uri);
@@ -221,7 +242,7 @@ impl Step<'_> {
             };
             if let Some(source) = &source {
                 let source = source.data()?;
-                let published = PUBLISHED_FIELDS.iter().filter_map(|name| source.get_key_value(*name));
+                let published = rules::PUBLISHED_FIELDS.iter().filter_map(|name| source.get_key_value(*name));
                 data.extend(published.map(|(name, value)| (name.clone(), value.clone())));
             }
             data.insert("signature".into(), bundles.first().cloned().unwrap_or_default());
@@ -295,6 +316,3 @@ enum Fields {
     /// Nothing but the signature is another one.
     AsTheyAre,
 }
-
-/// What of a source's metadata is published with its records.
-const PUBLISHED_FIELDS: [&str; 5] = ["flags", "attachment", "schema", "sort", "displayFields"];

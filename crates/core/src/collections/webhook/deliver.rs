@@ -42,8 +42,11 @@ pub(crate) fn start(ctx: &Context) -> JoinHandle<()> {
     let weak = ctx.downgrade();
     let idle = ctx.collections.settings.webhooks.is_empty();
     tokio::spawn(async move {
+        if idle {
+            return;
+        }
         let mut turns = 0_u32;
-        while !idle {
+        loop {
             tokio::time::sleep(PERIOD).await;
             let Some(ctx) = Context::upgrade(&weak) else { return };
             if let Err(error) = deliver_due(&ctx).await {

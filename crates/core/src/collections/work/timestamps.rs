@@ -24,6 +24,10 @@ pub enum Stamp {
 /// The latest timestamp that an object can have: `Last-Modified` has years of four digits.
 pub const LATEST: i64 = 253_402_200_000_000;
 
+/// A day, in milliseconds: as far as the clocks of clients may be ahead. A list counts on from its highest timestamp,
+/// so one of the far future would leave it there for good.
+pub(in crate::collections) const SKEW: i64 = 86_400_000;
+
 impl Work<'_> {
     /// The timestamp of a list: the highest that an object of it ever had. A list that has none gets one.
     ///
@@ -77,14 +81,14 @@ impl Work<'_> {
     }
 
     /// `count` timestamps of a list, one after the other, of which this is the first. They end now, if they can,
-    /// so that many copies do not run into the future.
+    /// so that many copies do not run into the future; they end later than `after`.
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub async fn reserve(&mut self, list: &ListUri, count: u32) -> Result<i64, Error> {
+    pub async fn reserve(&mut self, list: &ListUri, count: u32, after: i64) -> Result<i64, Error> {
         let count = i64::from(count);
         let last = self.timestamp(list).await?;
-        let end = self.now.as_millisecond().max(last + count);
+        let end = self.now.as_millisecond().max(last + count).max(after.saturating_add(1));
         self.set_timestamp(list, end);
         Ok(end - count + 1)
     }
@@ -117,8 +121,13 @@ impl Work<'_> {
             self.set_timestamp(list, next);
             return Ok(next);
         };
-        if !(0..=LATEST).contains(&wanted) {
-            let what = format!("{wanted} is not a timestamp in milliseconds");
+        // What is copied was judged when it was written.
+        let latest = match stamp {
+            Stamp::Wanted(_) => self.now.as_millisecond().saturating_add(SKEW),
+            _ => LATEST,
+        };
+        if !(0..=latest).contains(&wanted) {
+            let what = format!("{wanted} is not a timestamp in milliseconds up to a day from now");
             return Err(Error::invalid(Location::Body, "data.last_modified", what));
         }
         if held == Some(wanted) {
@@ -134,11 +143,18 @@ impl Work<'_> {
     /// The first timestamp from `wanted` on that no object has, staged ones included.
     async fn free(&mut self, list: &ListUri, wanted: i64) -> Result<i64, Error> {
         let name = list.to_string();
-        let mut free = self.tx.free_timestamp(&name, wanted).await?;
-        while self.taken.get(list).is_some_and(|taken| taken.contains(&free)) {
-            free = self.tx.free_timestamp(&name, free + 1).await?;
+        let mut free = wanted;
+        loop {
+            // Many that ask for one timestamp are staged one after the other: the database is not asked for each.
+            while self.taken.get(list).is_some_and(|taken| taken.contains(&free)) {
+                free += 1;
+            }
+            let known = free;
+            free = self.tx.free_timestamp(&name, known).await?;
+            if free == known {
+                return Ok(free);
+            }
         }
-        Ok(free)
     }
 
     /// The lists below a new bucket or collection have a timestamp from the beginning, so that reading one does

@@ -1,11 +1,13 @@
 //! Files of records.
 
 use countersign_core::collections::attachment::{Upload, attach, detach, file};
-use countersign_core::collections::{Conditions, ObjectUri};
+use countersign_core::collections::call::IfMatch;
+use countersign_core::collections::{Conditions, ObjectUri, Settings};
+use countersign_core::startup;
 use serde_json::json;
 
 use super::{Got, Person};
-use crate::support::House;
+use crate::support::{House, options};
 
 const RECORD: &str = "/buckets/b/collections/c/records/r";
 
@@ -57,5 +59,44 @@ async fn a_record_says_which_file_it_has() {
     let own = ObjectUri::record("default", "files", "r");
     let made = Got(attach(&house.ctx, &eve.who, &own, Conditions::default(), upload("mine")).await);
     assert_eq!(made.status(), 201);
+    house.end().await;
+}
+
+/// The files that there are.
+async fn files(house: &House) -> usize {
+    house.ctx.files().list(Some(&"attachments".parse().unwrap())).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn nothing_is_stored_for_who_is_refused() {
+    let house = House::new(None).await;
+    let admin = Person::admin(&house);
+    admin.makes_a_collection().await;
+    admin.put(RECORD, json!({})).await;
+    let record = ObjectUri::record("b", "c", "r");
+    let stale = Conditions { if_match: Some(IfMatch::Timestamp(1)), ..Conditions::default() };
+    let refused = Got(attach(&house.ctx, &admin.who, &record, stale.clone(), upload("x")).await);
+    assert_eq!(refused.status(), 412);
+    let nowhere = ObjectUri::record("b", "none", "r");
+    let refused = Got(attach(&house.ctx, &admin.who, &nowhere, Conditions::default(), upload("x")).await);
+    assert_eq!(refused.status(), 404);
+    let bo = Person::user(&house, "bo");
+    let own = ObjectUri::record("default", "files", "r");
+    assert_eq!(Got(attach(&house.ctx, &bo.who, &own, stale, upload("x")).await).status(), 412);
+    assert_eq!(files(&house).await, 0);
+    let House { dir, ctx, .. } = house;
+    ctx.shutdown().await;
+
+    let mut options = options(dir.path(), None);
+    options.collections = Settings { default_bucket: false, ..Settings::default() };
+    let house = House { ctx: startup::open(options).await.unwrap(), dir, database: None };
+    let bo = Person::user(&house, "bo");
+    let id = countersign_core::collections::default_bucket::id_of("account:bo");
+    for bucket in [id.as_str(), "default"] {
+        let record = ObjectUri::record(bucket, "files", "r");
+        let refused = Got(attach(&house.ctx, &bo.who, &record, Conditions::default(), upload("x")).await);
+        assert_eq!(refused.status(), 403, "{bucket}");
+    }
+    assert_eq!(files(&house).await, 0);
     house.end().await;
 }

@@ -72,3 +72,26 @@ async fn nothing_of_a_batch_remains_when_the_database_fails() {
         .await;
     assert!(got.iter().all(|got| got.status() == 500), "{got:?}");
 }
+
+#[tokio::test]
+async fn the_answers_to_one_request_are_not_larger_than_can_be_kept() {
+    let house = House::new(None).await;
+    let admin = Person::admin(&house);
+    admin.makes_a_collection().await;
+    let text = "x".repeat(8 << 20);
+    assert_eq!(admin.put(&format!("{RECORDS}/a"), json!({"text": text})).await.status(), 201);
+    let gets = |count: usize| -> Vec<_> {
+        (0..count).map(|_| ask(&format!("GET {RECORDS}"), Value::Null)).collect()
+    };
+    let put = || ask(&format!("PUT {RECORDS}/b"), json!({"data": {}}));
+    let statuses = |got: &[super::Got]| got.iter().map(super::Got::status).collect::<Vec<_>>();
+    let got = admin.batch(gets(12)).await;
+    assert_eq!(statuses(&got), [[200; 8].as_slice(), &[413; 4]].concat());
+    // What there is no room for is not done either.
+    let mut calls = gets(9);
+    calls.push(put());
+    let got = admin.batch(calls).await;
+    assert_eq!(statuses(&got), [[200; 8].as_slice(), &[413; 2]].concat());
+    assert_eq!(admin.get(&format!("{RECORDS}/b")).await.status(), 404);
+    house.end().await;
+}

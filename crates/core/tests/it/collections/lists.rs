@@ -144,3 +144,55 @@ async fn a_list_is_deleted_as_far_as_the_query_finds_it() {
     assert_eq!(Person::user(&house, "eve").delete(RECORDS).await.status(), 403);
     house.end().await;
 }
+
+#[tokio::test]
+async fn who_reads_the_history_is_not_told_who_may_do_what() {
+    for house in House::on_both().await {
+        let admin = Person::admin(&house);
+        admin.makes_a_collection().await;
+        admin.ask("PATCH /buckets/b", json!({"permissions": {"read": ["account:bo"]}})).await;
+        let share = json!({"permissions": {"write": ["account:cy"], "read": ["account:dee"]}});
+        assert_eq!(admin.ask(&format!("PUT {RECORDS}/r"), share).await.status(), 201);
+        let (bo, cy) = (Person::user(&house, "bo"), Person::user(&house, "cy"));
+        let dee = Person::user(&house, "dee");
+        let all = "/buckets/b/history?resource_name=record";
+        let permissions = |entry: &Value| entry["target"]["permissions"].clone();
+        let whole = permissions(&admin.get(all).await.data()[0]);
+        assert!(whole.to_string().contains("dee"), "{whole}");
+        for reader in [&bo, &dee] {
+            let got = reader.get(all).await.data();
+            assert_eq!((got.as_array().unwrap().len(), permissions(&got[0])), (1, json!({})));
+            assert_eq!(got[0]["target"]["data"]["id"], "r");
+            let some = reader.get("/buckets/b/history?_fields=target.permissions&resource_name=record").await;
+            assert!(!some.data().to_string().contains("dee"), "{:?}", some.data());
+        }
+        let one = admin.get(all).await.ids().remove(0);
+        for query in ["", "?_fields=target"] {
+            let got = bo.get(&format!("/buckets/b/history/{one}{query}")).await;
+            assert_eq!(permissions(&got.data()), json!({}), "{query}");
+        }
+        let found = bo.get("/buckets/b/history?has_target.permissions.read=true").await;
+        assert_eq!(found.ids().len(), 0, "nor by asking whether it is so");
+        assert_eq!(permissions(&cy.get(all).await.data()[0]), whole, "cy may write it");
+        house.end().await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_named_somewhere_sees_that_whatever_their_name_is() {
+    for house in House::on_both().await {
+        let admin = with_records(&house, 3).await;
+        let odd = "account:\"q\\\u{e9}\u{1f600}".to_owned();
+        let share = json!({"permissions": {"read": [odd]}});
+        assert_eq!(admin.ask(&format!("PATCH {RECORDS}/r001"), share).await.status(), 200);
+        let person = Person::of(&house.ctx, &house, Some(odd), false);
+        assert_eq!(person.get(RECORDS).await.ids(), ["r001"]);
+        assert_eq!(person.ask(&format!("HEAD {RECORDS}"), Value::Null).await.total(), 1);
+        assert_eq!(person.get("/permissions").await.ids(), ["r001"]);
+        assert_eq!(person.get("/buckets/b/history").await.ids().len(), 1);
+        // A name that begins as another one is somebody else's.
+        let other = Person::user(&house, "\"q");
+        assert_eq!(other.get(RECORDS).await.status(), 403);
+        house.end().await;
+    }
+}

@@ -6,11 +6,14 @@ mod batches;
 mod lists;
 mod objects;
 mod permissions;
+mod readers;
 mod writers;
 
 use std::collections::BTreeSet;
 
-use countersign_core::collections::call::{Behavior, Conditions, Form, How, IfNoneMatch, Permissions};
+use countersign_core::collections::call::{
+    Behavior, Conditions, Form, How, IfMatch, IfNoneMatch, Permissions,
+};
 use countersign_core::collections::uri::is_id;
 use countersign_core::collections::{
     Answer, Body, Call, Error, ListUri, Method, ObjectUri, Target, Who, execute,
@@ -84,7 +87,13 @@ fn target(path: &str) -> Target {
 
 impl Asked {
     pub fn if_match(mut self, timestamp: i64) -> Self {
-        self.0.conditions.if_match = Some(timestamp);
+        self.0.conditions.if_match = Some(IfMatch::Timestamp(timestamp));
+        self
+    }
+
+    /// `If-Match: *`
+    pub fn if_there(mut self) -> Self {
+        self.0.conditions.if_match = Some(IfMatch::Any);
         self
     }
 
@@ -217,7 +226,7 @@ impl Got {
             Answer::Object { timestamp, .. }
             | Answer::List { timestamp, .. }
             | Answer::NotModified { timestamp } => *timestamp,
-            Answer::Refused(Error::PreconditionFailed { timestamp, .. }) => timestamp.unwrap(),
+            Answer::Refused(Error::PreconditionFailed { timestamp, .. }) => *timestamp,
             other => panic!("{other:?}"),
         }
     }

@@ -1,6 +1,7 @@
 //! Making, reading, changing and deleting one object.
 
 use countersign_core::collections::call::{Behavior, Form, IfNoneMatch};
+use countersign_core::collections::{Answer, Error};
 use serde_json::{Value, json};
 
 use super::{Person, ask, permissions};
@@ -73,6 +74,18 @@ async fn preconditions_are_about_exactly_one_state() {
     let get = |condition| ask(&format!("GET {path}"), Value::Null).if_none_match(condition);
     assert_eq!(admin.send(get(IfNoneMatch::Timestamp(now))).await.status(), 304);
     assert_eq!(admin.send(get(IfNoneMatch::Timestamp(now - 1))).await.status(), 200);
+    // What is not there is as its list is.
+    let absent = |method: &str| ask(&format!("{method} {RECORDS}/none"), json!({"data": {}}));
+    let list = admin.get(RECORDS).await.timestamp();
+    for refused in [absent("PUT").if_match(now), absent("PUT").if_there()] {
+        let refused = admin.send(refused).await;
+        assert_eq!((refused.status(), refused.timestamp()), (412, list));
+        let Answer::Refused(Error::PreconditionFailed { existing, .. }) = refused.0 else { panic!() };
+        assert_eq!(existing, None);
+    }
+    assert_eq!(admin.send(absent("PATCH").if_there()).await.status(), 404);
+    assert_eq!(admin.send(absent("DELETE").if_there()).await.status(), 404);
+    assert_eq!(admin.send(ask(&format!("GET {path}"), Value::Null).if_there()).await.status(), 200);
     // A list's state is its timestamp.
     let list = admin.get(RECORDS).await.timestamp();
     let post = || ask(&format!("POST {RECORDS}"), json!({"data": {}}));
@@ -83,6 +96,15 @@ async fn preconditions_are_about_exactly_one_state() {
     let unchanged = ask(&format!("GET {RECORDS}"), Value::Null).if_none_match(IfNoneMatch::Timestamp(list));
     assert_eq!(admin.send(unchanged).await.status(), 304);
     assert_eq!(admin.send(put().if_match(now)).await.status(), 200);
+    // `*` is an object that is there; a list always is.
+    assert_eq!(admin.send(put().if_there()).await.status(), 200);
+    assert_eq!(admin.send(post().if_there()).await.status(), 412);
+    let same = ask(&format!("POST {RECORDS}"), json!({"data": {"id": "r"}}));
+    assert_eq!(admin.send(same.if_there()).await.status(), 200);
+    for method in ["GET", "DELETE"] {
+        let all = ask(&format!("{method} {RECORDS}"), Value::Null);
+        assert_eq!(admin.send(all.if_there()).await.status(), 200);
+    }
     house.end().await;
 }
 
@@ -131,15 +153,19 @@ async fn patches_change_permissions_too_and_answer_as_asked() {
     let wanted = json!({"write": ["account:bo", "principal:admin"], "read": ["system.Everyone"]});
     assert_eq!(got.permissions(), permissions(wanted));
     let operations = json!([{"op": "add", "path": "/data/b", "value": "c"},
-        {"op": "add", "path": "/permissions/read/alice"}, {"op": "remove", "path": "/permissions/write/account:bo"}]);
+        {"op": "add", "path": "/permissions/read/alice"}, {"op": "add", "path": "/permissions/record:create/alice"},
+        {"op": "replace", "path": "/permissions/record:create", "value": ["cy"]}, {"op": "remove", "path": "/permissions/write/account:bo"}]);
     let got = admin.send(patch(operations).form(Form::JsonPatch)).await;
     assert_eq!(got.timeless(), json!({"id": "c", "b": "c"}));
-    let wanted = json!({"write": ["principal:admin"], "read": ["alice", "system.Everyone"]});
+    let wanted =
+        json!({"write": ["principal:admin"], "read": ["alice", "system.Everyone"], "record:create": ["cy"]});
     assert_eq!(got.permissions(), permissions(wanted));
     for (bad, status) in [
         (json!([{"op": "remove", "path": "/data"}]), 400),
         (json!([{"op": "replace", "path": "/data/id", "value": "d"}]), 400),
         (json!([{"op": "add", "path": "/permissions/fly/alice"}]), 400),
+        (json!([{"op": "add", "path": "/data/without"}]), 400),
+        (json!([{"op": "add", "path": "/permissions/read", "value": [1]}]), 400),
         (json!({"op": "add"}), 400),
     ] {
         assert_eq!(admin.send(patch(bad.clone()).form(Form::JsonPatch)).await.status(), status, "{bad}");
@@ -151,6 +177,54 @@ async fn patches_change_permissions_too_and_answer_as_asked() {
     assert_eq!(light.data(), json!({"q": 1}));
     let diff = admin.send(patch(json!({"data": {"q": 2}})).behavior(Behavior::Diff)).await;
     assert_eq!(diff.data(), json!({}));
+    house.end().await;
+}
+
+/// As Kinto 26.5 answers the same requests, but for the last one: there it changes nothing.
+#[tokio::test]
+async fn permissions_that_a_put_does_not_name_are_taken_and_those_that_a_patch_does_not_name_stay() {
+    use Form::{Json, JsonPatch, MergePatch};
+    let house = House::new(None).await;
+    let admin = Person::admin(&house);
+    admin.makes_a_collection().await;
+    let both = json!({"read": ["ana"], "record:create": ["bo"]});
+    for (method, form, body, read, create) in [
+        ("PUT", Json, json!({"permissions": {"read": ["cy"]}}), &["cy"][..], &[][..]),
+        ("PUT", Json, json!({"permissions": {"read": []}}), &[], &[]),
+        ("PUT", Json, json!({"permissions": {"read": null}}), &["ana"], &["bo"]),
+        ("PUT", Json, json!({"data": {}, "permissions": {}}), &["ana"], &["bo"]),
+        ("PUT", Json, json!({"data": {}}), &["ana"], &["bo"]),
+        ("PUT", Json, Value::Null, &["ana"], &["bo"]),
+        ("PATCH", Json, json!({"permissions": {"read": ["cy"]}}), &["cy"], &["bo"]),
+        ("PATCH", Json, json!({"permissions": {"read": []}}), &[], &["bo"]),
+        ("PATCH", Json, json!({"permissions": {"read": null}}), &["ana"], &["bo"]),
+        ("PATCH", Json, json!({"permissions": {}}), &["ana"], &["bo"]),
+        ("PATCH", MergePatch, json!({"permissions": {"read": ["cy"]}}), &["cy"], &["bo"]),
+        ("PATCH", MergePatch, json!({"permissions": {"read": null}}), &[], &["bo"]),
+        ("PATCH", MergePatch, json!({"data": {"x": 1}}), &["ana"], &["bo"]),
+        ("PATCH", JsonPatch, json!([{"op": "add", "path": "/permissions/read/cy"}]), &["ana", "cy"], &["bo"]),
+        ("PATCH", JsonPatch, json!([{"op": "remove", "path": "/permissions/read/ana"}]), &[], &["bo"]),
+        ("PATCH", JsonPatch, json!([{"op": "add", "path": "/data/y", "value": 1}]), &["ana"], &["bo"]),
+        ("PATCH", JsonPatch, json!([{"op": "remove", "path": "/permissions/read"}]), &[], &["bo"]),
+    ] {
+        let path = "/buckets/b/collections/c";
+        admin.ask(&format!("PUT {path}"), json!({"permissions": &both})).await;
+        let told = format!("{method} {form:?} {body}");
+        let mut asked = ask(&format!("{method} {path}"), body.clone());
+        if !body.is_null() {
+            asked = asked.form(form);
+        }
+        let got = admin.send(asked).await;
+        assert_eq!(got.status(), 200, "{told}");
+        let mut wanted = json!({"write": ["principal:admin"]});
+        for (name, who) in [("read", read), ("record:create", create)] {
+            if !who.is_empty() {
+                wanted[name] = json!(who);
+            }
+        }
+        assert_eq!(got.permissions(), permissions(wanted), "{told}");
+        assert_eq!(admin.get(path).await.permissions(), got.permissions(), "{told}");
+    }
     house.end().await;
 }
 
@@ -317,5 +391,46 @@ async fn everybody_has_a_bucket_of_their_own_that_comes_to_be_when_it_is_used() 
     assert_eq!(bo.get("/buckets/default/collections/tasks/records").await.ids(), [""; 0]);
     assert_eq!(bo.get("/buckets/default/collections").await.ids(), ["tasks"]);
     assert_eq!(Person::anonymous(&house).get("/buckets/default").await.status(), 401);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_time_of_the_far_future_is_refused_so_that_a_list_does_not_stay_there() {
+    let house = House::new(None).await;
+    let admin = Person::admin(&house);
+    admin.makes_a_collection().await;
+    let now = house.ctx.now().as_millisecond();
+    let day = 86_400_000;
+    for far in [now + day + 60_000, 253_402_200_000_000] {
+        let data = || json!({"last_modified": far, "n": 1});
+        assert_eq!(admin.put(&format!("{RECORDS}/new"), data()).await.status(), 400, "{far}");
+        assert_eq!(admin.put("/buckets/new", data()).await.status(), 400, "{far}");
+        admin.put(&format!("{RECORDS}/r"), json!({})).await;
+        assert_eq!(admin.put(&format!("{RECORDS}/r"), data()).await.status(), 400, "{far}");
+        assert_eq!(admin.patch(&format!("{RECORDS}/r"), data()).await.status(), 400, "{far}");
+        assert_eq!(admin.delete(&format!("{RECORDS}/r?last_modified={far}")).await.status(), 400, "{far}");
+    }
+    assert!(admin.get(RECORDS).await.timestamp() < now + day);
+    let near = now + day - 60_000;
+    assert_eq!(admin.put(&format!("{RECORDS}/near"), json!({"last_modified": near})).await.timestamp(), near);
+    // It is the latest of its list, which counts on from it, however late that is.
+    assert_eq!(admin.put(&format!("{RECORDS}/next"), json!({})).await.timestamp(), near + 1);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn many_that_ask_for_one_time_get_those_after_it() {
+    let house = House::new(None).await;
+    let admin = Person::admin(&house);
+    admin.makes_a_collection().await;
+    let put = |name: &str, i: usize| {
+        ask(&format!("PUT {RECORDS}/{name}{i}"), json!({"data": {"last_modified": 1_000}}))
+    };
+    assert_eq!(admin.put(&format!("{RECORDS}/x"), json!({"last_modified": 1_005})).await.status(), 201);
+    let got = admin.batch((0..10).map(|i| put("a", i)).collect()).await;
+    let times: Vec<_> = got.iter().map(super::Got::timestamp).collect();
+    assert_eq!(times, [1_000, 1_001, 1_002, 1_003, 1_004, 1_006, 1_007, 1_008, 1_009, 1_010]);
+    let got = admin.batch((0..3).map(|i| put("b", i)).collect()).await;
+    assert_eq!(got.iter().map(super::Got::timestamp).collect::<Vec<_>>(), [1_011, 1_012, 1_013]);
     house.end().await;
 }

@@ -1,7 +1,9 @@
 //! Many who write at the same time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use countersign_store::Writes;
 use countersign_testkit::postgres::Database;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -110,6 +112,50 @@ async fn what_was_begun_is_done_although_nobody_waits_for_it() {
     Arc::into_inner(house).unwrap().end().await;
 }
 
+/// Makes an object that cannot be read any more.
+async fn damage(house: &House, id: &str) {
+    let mut tx = house.ctx.store().collections_write().await.unwrap();
+    let mut rows = tx.objects(&[(RECORDS.to_owned(), id.to_owned())]).await.unwrap();
+    for row in &mut rows {
+        row.data = "damaged".into();
+    }
+    tx.write(&Writes { objects: rows, ..Writes::default() }).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+// With one thread, all have put their requests in the queue when the writer looks there: they share a transaction.
+#[tokio::test]
+async fn a_request_that_fails_is_left_out_and_those_beside_it_are_done() {
+    for house in House::on_both().await {
+        let admin = Person::admin(&house);
+        admin.makes_a_collection().await;
+        admin.put(&format!("{RECORDS}/damaged"), json!({})).await;
+        damage(&house, "damaged").await;
+        let put = |id: String| ask(&format!("PUT {RECORDS}/{id}"), json!({"data": {}}));
+        let requests = (0..20).map(|i| {
+            let (admin, put) = (&admin, &put);
+            async move {
+                if i % 7 != 3 {
+                    return admin.batch(vec![put(format!("r{i}"))]).await;
+                }
+                // What comes before the failure, and after it, is undone with it.
+                let fails = ask(&format!("PATCH {RECORDS}/damaged"), json!({"data": {"a": 1}}));
+                admin.batch(vec![put(format!("before{i}")), fails, put(format!("after{i}"))]).await
+            }
+        });
+        for (i, got) in join_all(requests).await.into_iter().enumerate() {
+            let statuses: Vec<_> = got.iter().map(super::Got::status).collect();
+            assert_eq!(statuses, if i % 7 == 3 { vec![500; 3] } else { vec![201] }, "{i}");
+        }
+        let wanted: BTreeSet<String> = (0..20).filter(|i| i % 7 != 3).map(|i| format!("r{i}")).collect();
+        admin.delete(&format!("{RECORDS}/damaged")).await;
+        assert_eq!(admin.get(RECORDS).await.ids().into_iter().collect::<BTreeSet<_>>(), wanted);
+        let told = admin.get("/buckets/b/history?resource_name=record&action=create").await.ids();
+        assert_eq!(told.len(), wanted.len() + 1, "the history has nothing of what was undone");
+        house.end().await;
+    }
+}
+
 /// Prints how long writing takes; run by hand, in release.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "a measurement"]
@@ -149,6 +195,64 @@ async fn writing_is_fast() {
             "{:?}: {batched:.0} records/s in batches of 200, {single:.0} single PUTs/s of 32, {read:.0} µs a GET, {page} listed in {list:?}",
             house.ctx.store().kind()
         );
+        house.end().await;
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_write_is_told_without_waiting_for_who_does() {
+    for house in House::on_both().await {
+        let admin = Person::admin(&house);
+        admin.makes_a_collection().await;
+        let share = json!({"permissions": {"read": ["account:bo"]}});
+        admin.ask("PATCH /buckets/b/collections/c", share).await;
+        admin.put(&format!("{RECORDS}/a"), json!({})).await;
+        // Nobody else can write now.
+        let held = house.ctx.store().collections_write().await.unwrap();
+        let refused = async {
+            let (anonymous, bo) = (Person::anonymous(&house), Person::user(&house, "bo"));
+            for (person, status) in [(&anonymous, 401), (&bo, 403)] {
+                for request in [
+                    format!("DELETE {RECORDS}"),
+                    format!("DELETE {RECORDS}/a"),
+                    format!("DELETE {RECORDS}?n=1"),
+                    "DELETE /buckets/b/history".into(),
+                    "DELETE /buckets/none/collections/c/records".into(),
+                    format!("POST {RECORDS}"),
+                    format!("PUT {RECORDS}/a"),
+                    format!("PUT {RECORDS}/new"),
+                    format!("PATCH {RECORDS}/a"),
+                    "PATCH /buckets/b".into(),
+                    "PUT /buckets/new".into(),
+                    "PUT /accounts/ana".into(),
+                ] {
+                    let got = person.ask(&request, json!({"data": {"password": "x"}})).await;
+                    assert_eq!(got.status(), status, "{request}");
+                }
+                let put = || ask(&format!("PUT {RECORDS}/a"), json!({"data": {}}));
+                let get = || ask("GET /buckets/b/collections/c", Value::Null);
+                let got = person.batch(vec![put(), get(), put()]).await;
+                let statuses: Vec<_> = got.iter().map(super::Got::status).collect();
+                let read = if status == 403 { 200 } else { 401 };
+                assert_eq!(statuses, [status, read, status]);
+            }
+            assert_eq!(anonymous.get("/buckets/default").await.status(), 401);
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(4), refused).await.expect("nobody waits");
+        drop(held);
+        // Who is given a right by an earlier call of a batch has it.
+        let give = json!({"permissions": {"write": ["account:bo"]}});
+        let group = json!({"data": {"members": ["account:cy"]}, "permissions": {"write": ["account:bo"]}});
+        admin.ask("PUT /buckets/b/groups/g", group).await;
+        admin
+            .ask("PATCH /buckets/b/collections/c", json!({"permissions": {"write": ["/buckets/b/groups/g"]}}))
+            .await;
+        assert_eq!(admin.ask("PATCH /buckets/b/groups/g", give).await.status(), 200);
+        let join = ask("PATCH /buckets/b/groups/g", json!({"data": {"members": ["account:bo"]}}));
+        let put = || ask(&format!("PUT {RECORDS}/b"), json!({"data": {}}));
+        let got = Person::user(&house, "bo").batch(vec![put(), join, put()]).await;
+        let statuses: Vec<_> = got.iter().map(super::Got::status).collect();
+        assert_eq!(statuses, [403, 200, 201]);
         house.end().await;
     }
 }

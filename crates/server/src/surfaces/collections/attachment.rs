@@ -15,7 +15,8 @@ use super::asked::Asked;
 use super::error::Refusal;
 use super::form::{self, Form};
 use super::reply::Reply;
-use super::{headers, parse, turn};
+use super::turns::Work;
+use super::{headers, parse};
 use crate::app::App;
 use crate::body::Arriving;
 use crate::call::unhurried;
@@ -42,7 +43,7 @@ pub async fn answer(
     if asked.method == Method::DELETE {
         let (app_of_work, record) = (app.clone(), record.clone());
         let work = async move {
-            let _turn = turn(&app_of_work).await?;
+            let _turn = app_of_work.collections.turns.take(Work::Write).await?;
             Ok::<_, Refusal>(attachment::detach(&app_of_work.ctx, &who, &record, conditions).await)
         };
         return match unhurried(app, work).await?? {
@@ -55,7 +56,8 @@ pub async fn answer(
         return Err(Error::Unauthorized.into());
     }
     let boundary = form::boundary(&parts.headers)?;
-    let limit = u64::from(app.config.limits.body_mib) << 20;
+    let limit = app.config.collections().attachment_mib.min(app.config.limits.body_mib);
+    let limit = u64::from(limit) << 20;
     let held = Arriving::new(&parts.headers, body, limit)?.held().await?;
     let (form, room) = (form::read(held.bytes, boundary).await?, held.place);
     let answer = {
@@ -75,7 +77,7 @@ async fn attach(
     conditions: Conditions,
     form: Form,
 ) -> Result<Answer, Refusal> {
-    let _turn = turn(&app).await?;
+    let _turn = app.collections.turns.take(Work::Write).await?;
     let Form { file, data, permissions } = form;
     let upload =
         Upload { filename: file.name, mimetype: file.mimetype, content: file.content, data, permissions };
@@ -103,7 +105,8 @@ fn attached(answer: Answer, location: String) -> Result<Reply, Refusal> {
     Ok(Reply::json(status, body).stamped(timestamp).with("Location", location))
 }
 
-/// `GET /attachments/LOCATION`. A file never changes under its name.
+/// `GET /attachments/LOCATION`. A file never changes under its name. It is something to be saved, not a page of
+/// ours: whoever may write a record chose what is in it.
 ///
 /// # Errors
 /// 404; 503 if the place of files does not answer.
@@ -111,6 +114,26 @@ pub async fn file(app: &App, location: &str) -> Result<Reply, Refusal> {
     let content = attachment::file(&app.ctx, location).await?.ok_or_else(Refusal::nowhere)?;
     let reply = Reply { body: content, ..Reply::empty(StatusCode::OK) };
     Ok(reply
-        .with("Content-Type", "application/octet-stream")
+        .with("Content-Type", media_type(location))
+        .with("Content-Disposition", "attachment")
         .with("Cache-Control", "public, max-age=31536000, immutable"))
+}
+
+/// The type of a file by its extension, of those that no browser runs.
+fn media_type(location: &str) -> &'static str {
+    let extension = location.rsplit_once('.').map_or("", |(_, extension)| extension);
+    match extension {
+        "avif" => "image/avif",
+        "gif" => "image/gif",
+        "jpeg" | "jpg" => "image/jpeg",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "woff2" => "font/woff2",
+        "csv" => "text/csv; charset=utf-8",
+        "txt" => "text/plain; charset=utf-8",
+        "json" => "application/json",
+        "gz" => "application/gzip",
+        "zip" => "application/zip",
+        _ => "application/octet-stream",
+    }
 }

@@ -18,6 +18,7 @@ use http::request::Parts;
 use super::error::Refusal;
 use crate::app::{App, Meta};
 use crate::auth::{Peer, Shown};
+use crate::listener::Remote;
 use crate::problem::Problem;
 
 /// Who asks.
@@ -31,7 +32,7 @@ pub async fn who(app: &App, parts: &Parts) -> Result<Who, Refusal> {
         None => None,
         Some(shown) => match by_token(app, shown.presented()) {
             Some(found) => Some(found),
-            None => by_password(app, &shown).await?,
+            None => by_password(app, &shown, parts.extensions.get::<Remote>()).await?,
         },
     };
     let caller = |identity| Caller::new(identity, Surface::Collections, meta.request_id.clone());
@@ -65,14 +66,15 @@ fn reaches_collections(narrowing: &Narrowing) -> bool {
         && reaches(&narrowing.resources, &["*", "collection:*"])
 }
 
-async fn by_password(app: &App, shown: &Shown) -> Result<Option<Found>, Refusal> {
+async fn by_password(app: &App, shown: &Shown, remote: Option<&Remote>) -> Result<Option<Found>, Refusal> {
     let Shown::Named { text, colon } = shown else { return Ok(None) };
     let (name, password) = (&text[..*colon], shown.token());
     // A text in the form of a token is no password: its form is no secret.
     if Token::parse(password).is_ok() {
         return Ok(None);
     }
-    let Some(user) = authenticate_account(&app.ctx, name, password).await? else { return Ok(None) };
+    let place = remote.map(|remote| remote.address());
+    let Some(user) = authenticate_account(&app.ctx, name, password, place).await? else { return Ok(None) };
     let Ok(principal) = user.parse::<PrincipalName>() else { return Ok(None) };
     let identity = Identity { principal, roles: Vec::new(), narrowing: None, token: None };
     Ok(Some((Arc::new(identity), user)))

@@ -101,6 +101,9 @@ fn method(method: Option<Value>, name: &str) -> Result<Method, Refusal> {
     })
 }
 
+/// Bytes of a path with its query: as HTTP servers take it by itself.
+const LONGEST_PATH: usize = 16 << 10;
+
 fn path(path: Option<Value>, name: &str) -> Result<(String, String), Refusal> {
     let name = format!("{name}.path");
     let path = match path {
@@ -108,6 +111,9 @@ fn path(path: Option<Value>, name: &str) -> Result<(String, String), Refusal> {
         Some(other) => return Err(invalid(&name, format!("{} is not a string", quoted(&other)))),
         None => return Err(invalid(&name, "Required".into())),
     };
+    if path.len() > LONGEST_PATH {
+        return Err(invalid(&name, format!("Longer than maximum length {LONGEST_PATH}")));
+    }
     if !path.starts_with('/') {
         return Err(invalid(&name, "String does not match expected pattern".into()));
     }
@@ -229,6 +235,10 @@ mod tests {
             (
                 json!({"requests": [{"path": "buckets"}]}),
                 "requests.0.path in body: String does not match expected pattern",
+            ),
+            (
+                json!({"requests": [{"path": format!("/?{}", "x".repeat(16 << 10))}]}),
+                "requests.0.path in body: Longer than maximum length 16384",
             ),
             (
                 json!({"requests": [{"method": "FOO", "path": "/"}]}),

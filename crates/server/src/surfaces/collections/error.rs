@@ -119,9 +119,7 @@ impl From<Error> for Refusal {
             Error::MethodNotAllowed => Self::new(StatusCode::METHOD_NOT_ALLOWED, 115, message),
             Error::PreconditionFailed { timestamp, existing } => {
                 let mut refusal = Self::new(StatusCode::PRECONDITION_FAILED, 114, message);
-                if let Some(timestamp) = timestamp {
-                    refusal.headers = Reply::empty(StatusCode::OK).stamped(timestamp).headers;
-                }
+                refusal.headers = Reply::empty(StatusCode::OK).stamped(timestamp).headers;
                 refusal.details = existing.map(|existing| json!({"existing": existing}));
                 refusal
             }
@@ -218,7 +216,7 @@ mod tests {
                 r#"{"code":404,"errno":110,"error":"Not Found","details":{"id":"zzz","resource_name":"record"}}"#,
             ),
             (
-                Error::PreconditionFailed { timestamp: Some(5), existing: Some(json!({"id": "abc"})) },
+                Error::PreconditionFailed { timestamp: 5, existing: Some(json!({"id": "abc"})) },
                 r#"{"code":412,"errno":114,"error":"Precondition Failed","message":"Resource was modified meanwhile","details":{"existing":{"id":"abc"}}}"#,
             ),
             (
@@ -240,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_failed_precondition_says_what_the_state_is() {
-        let reply = Refusal::from(Error::PreconditionFailed { timestamp: Some(5), existing: None }).reply();
+        let reply = Refusal::from(Error::PreconditionFailed { timestamp: 5, existing: None }).reply();
         assert!(reply.headers.contains(&("ETag", "\"5\"".into())));
     }
 

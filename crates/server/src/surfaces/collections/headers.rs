@@ -76,6 +76,24 @@ pub fn base_url(app: &App, headers: &HeaderMap) -> String {
     }
 }
 
+/// As [`base_url`], for what others may be given later: as configured, else nothing, so that an address is the path
+/// alone. A `Host` that somebody sent is for them.
+pub fn lasting_base_url(app: &App) -> String {
+    app.config.public_url.clone().unwrap_or_default()
+}
+
+/// The reply as others may be given it: not at all, if it names an address that is made of the client's `Host`.
+pub fn kept_as_known(app: &App, mut reply: Reply) -> Reply {
+    if app.config.public_url.is_none() && reply.headers.iter().any(|(name, _)| *name == "Next-Page") {
+        for (name, value) in &mut reply.headers {
+            if *name == "Cache-Control" {
+                *value = "no-cache, no-store".into();
+            }
+        }
+    }
+    reply
+}
+
 /// Whether a `Host` can stand in an address that is given back.
 fn is_host(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);

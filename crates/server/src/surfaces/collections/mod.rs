@@ -9,8 +9,6 @@
 //! ones are as none. Refusals are `{"code","errno","error","message","details"}`. A request by itself and one in a
 //! batch take the same way.
 
-use std::time::Duration;
-
 use axum::body::Body as HttpBody;
 use axum::extract::{Request, State as FromApp};
 use axum::response::Response;
@@ -21,7 +19,6 @@ use countersign_core::collections::call::BadBody;
 use countersign_core::collections::{Answer, Body, Call, Method, Who, execute};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
@@ -43,12 +40,14 @@ pub mod parse;
 mod reply;
 mod root;
 pub mod route;
+mod turns;
 mod utilities;
 
 use asked::Asked;
-use error::{RETRY_SECONDS, Refusal};
+use error::Refusal;
 use reply::Reply;
 use route::{Found, Place};
+use turns::{Turns, Work};
 
 /// The surface's routes.
 pub fn routes() -> OpenApiRouter<App> {
@@ -64,26 +63,17 @@ pub fn routes() -> OpenApiRouter<App> {
 }
 
 /// What the surface keeps between requests.
+#[derive(Default)]
 pub struct State {
-    /// A permit for each request that is worked on.
-    turns: Semaphore,
+    turns: Turns,
     heartbeat: utilities::Heartbeat,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self { turns: Semaphore::new(MOST_AT_A_TIME), heartbeat: utilities::Heartbeat::default() }
-    }
-}
-
-/// Requests that are worked on at a time; others wait.
-const MOST_AT_A_TIME: usize = 512;
-
-/// How long a request waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(15);
-
 /// The largest body of a request, files apart.
 const MOST_BYTES: u64 = 32 << 20;
+
+/// The answer to a batch has about this many bytes at most.
+const MOST_ANSWERED: usize = 64 << 20;
 
 /// Bodies above this many bytes are read beside the threads that serve requests.
 const LONG: usize = 128 << 10;
@@ -129,13 +119,13 @@ async fn answer(app: &App, parts: &Parts, body: HttpBody) -> Result<Reply, Refus
     let cache = cache_control(app, &asked, &who);
     let answer = done(app, who, vec![call], room).await?.pop();
     let answer = answer.ok_or_else(|| Problem::new(Code::Internal, "no answer"))?;
-    Ok(asked.reply(answer, &headers::base_url(app, &parts.headers), &cache))
+    Ok(headers::kept_as_known(app, asked.reply(answer, &headers::base_url(app, &parts.headers), &cache)))
 }
 
 /// The same path in the form that has an answer.
 fn moved(app: &App, parts: &Parts, path: &str) -> Reply {
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = format!("{}/v1{path}{query}", headers::base_url(app, &parts.headers));
+    let location = format!("{}/v1{path}{query}", headers::lasting_base_url(app));
     headers::moved(location, REDIRECT_SECONDS, app.ctx.now().as_millisecond())
 }
 
@@ -146,7 +136,12 @@ fn bad_id() -> Refusal {
 
 /// What is neither list nor object nor batch: it is only read, but for `POST /__flush__`.
 async fn answer_other(app: &App, parts: &Parts, asked: &Asked, who: &Who) -> Result<Reply, Refusal> {
-    let _turn = turn(app).await?;
+    let _turn = match &asked.place {
+        // Whoever asks whether the server is well is told, also if it has much to do.
+        Place::Heartbeat | Place::LbHeartbeat | Place::Version => None,
+        Place::Flush => Some(app.collections.turns.take(Work::Write).await?),
+        _ => Some(app.collections.turns.take(Work::Read).await?),
+    };
     let base = || headers::base_url(app, &parts.headers);
     let mut reply = match &asked.place {
         Place::Root => root::document(app, &base(), who).await?,
@@ -169,22 +164,13 @@ async fn answer_other(app: &App, parts: &Parts, asked: &Asked, who: &Who) -> Res
     Ok(reply)
 }
 
-/// A turn to be worked on.
-///
-/// # Errors
-/// 503 after [`PATIENCE`].
-async fn turn(app: &App) -> Result<SemaphorePermit<'_>, Refusal> {
-    let turn = tokio::time::timeout(PATIENCE, app.collections.turns.acquire()).await;
-    turn.ok().and_then(Result::ok).ok_or_else(|| Refusal::unavailable(RETRY_SECONDS))
-}
-
 /// Does what is asked; what changes something to its end, even if the client goes.
 async fn done(app: &App, who: Who, calls: Vec<Call>, room: Room) -> Result<Vec<Answer>, Refusal> {
     let reads = calls.iter().all(|call| matches!(call.method, Method::Get | Method::Head));
     let work = {
         let app = app.clone();
         async move {
-            let turn = turn(&app).await;
+            let turn = app.collections.turns.take(if reads { Work::Read } else { Work::Write }).await;
             let answers = match turn {
                 Ok(_turn) => Ok(execute(&app.ctx, &who, calls).await),
                 Err(refusal) => Err(refusal),
@@ -252,11 +238,12 @@ async fn answer_batch(app: &App, parts: &Parts, body: HttpBody, who: Who) -> Res
         let reply = match step {
             Step::Answered(reply) => reply,
             Step::Called(asked, cache) => match answers.next() {
-                Some(answer) => asked.reply(answer, &base, &cache),
+                Some(answer) => headers::kept_as_known(app, asked.reply(answer, &base, &cache)),
                 None => Refusal::from(Problem::new(Code::Internal, "no answer")).reply(),
             },
             Step::Other(asked) => {
-                answer_other(app, parts, &asked, &who).await.unwrap_or_else(|refusal| refusal.reply())
+                let room = MOST_ANSWERED.saturating_sub(out.len());
+                other_of_batch(app, parts, &asked, &who, room).await.unwrap_or_else(|refusal| refusal.reply())
             }
         };
         if index > 0 {
@@ -266,6 +253,28 @@ async fn answer_batch(app: &App, parts: &Parts, body: HttpBody, who: Who) -> Res
     }
     out.extend_from_slice(b"]}");
     Ok(Reply::json(StatusCode::OK, out))
+}
+
+/// What is read beside lists and objects, if there is room for it in the answer to the batch.
+///
+/// - `room`: in bytes.
+///
+/// # Errors
+/// 413 if there is not.
+async fn other_of_batch(
+    app: &App,
+    parts: &Parts,
+    asked: &Asked,
+    who: &Who,
+    room: usize,
+) -> Result<Reply, Refusal> {
+    use countersign_core::collections::Error;
+    let full = || Error::TooLarge("The answers are too large: send fewer requests together.".into());
+    if room == 0 {
+        return Err(full().into());
+    }
+    let reply = answer_other(app, parts, asked, who).await?;
+    if reply.body.len() > room { Err(full().into()) } else { Ok(reply) }
 }
 
 fn step(app: &App, who: &Who, inner: batch::Inner, calls: &mut Vec<Call>) -> Result<Step, Refusal> {

@@ -158,7 +158,9 @@ mod tests {
                 secret: "hawk-secret".to_owned().into(),
                 key_ids: vec!["hidden-key".into()],
                 timeout: std::time::Duration::from_secs(1),
+                pins: Default::default(),
             }),
+            preview_keys: Vec::new(),
             profile: Profile::ContentSignature,
         }
     }

@@ -57,7 +57,13 @@ async fn a_file_is_stored_described_signed_and_served() {
         let url = format!("{base}{}", file["location"].as_str().unwrap());
         let served = house.ask_as_nobody("GET", url.strip_prefix("http://h:1").unwrap()).send().await;
         assert_eq!((served.status.as_u16(), served.body == content), (200, true));
-        assert_eq!(served.header("x-content-type-options"), "nosniff");
+        for (name, wanted) in [
+            ("x-content-type-options", "nosniff"),
+            ("content-type", "image/png"),
+            ("content-disposition", "attachment"),
+        ] {
+            assert_eq!(served.header(name), wanted);
+        }
 
         let signed = json!({"data": {"status": "to-sign"}});
         house.ask("PATCH", "/v1/buckets/source/collections/c").json(signed).send().await.expect(200);
@@ -99,11 +105,37 @@ async fn a_file_is_refused_from_who_may_not_write_and_in_what_is_no_form() {
 }
 
 #[tokio::test]
+async fn a_file_that_browsers_would_run_is_bytes_to_them() {
+    let house = House::with(CONFIG).await;
+    house.ask("PUT", "/v1/buckets/source").send().await.expect(201);
+    house.ask("PUT", "/v1/buckets/source/collections/c").send().await.expect(201);
+    // The first makes the record.
+    for (name, status) in [("a.html", 201), ("a.svg", 200), ("a.js", 200), ("a.xml", 200), ("a", 200)] {
+        let file = house.attach(Some(&house.admin), form(None, name, b"<script>")).await.expect(status);
+        assert_eq!(file["mimetype"], "image/png", "the record has what the uploader said");
+        let path = format!("/v1/attachments/{}", file["location"].as_str().unwrap());
+        let served = house.ask_as_nobody("GET", &path).send().await;
+        assert_eq!(served.header("content-type"), "application/octet-stream", "{name}");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_larger_than_configured_is_refused() {
+    let house = House::with(&format!("[collections]\nattachment_mib = 1\n{CONFIG}")).await;
+    house.ask("PUT", "/v1/buckets/source").send().await.expect(201);
+    house.ask("PUT", "/v1/buckets/source/collections/c").send().await.expect(201);
+    let large = vec![7; (1 << 20) + 1];
+    assert_eq!(house.attach(Some(&house.admin), form(None, "a", &large)).await.expect(413)["errno"], 113);
+    house.attach(Some(&house.admin), form(None, "a", &large[..1 << 19])).await.expect(201);
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_file_that_was_not_uploaded_is_not_named() {
-    let house = House::with(&format!(
-        "[collections]\nbucket_create_principals = [\"system.Authenticated\"]\n{CONFIG}"
-    ))
-    .await;
+    let house =
+        House::with(&format!("[collections]\nbucket_create_principals = [\"principal:ana\"]\n{CONFIG}"))
+            .await;
     let ana = house.somebody("ana", &[]).await;
     house.ask_as(&ana, "PUT", "/v1/buckets/source").send().await.expect(201);
     house.ask_as(&ana, "PUT", "/v1/buckets/source/collections/c").send().await.expect(201);

@@ -107,3 +107,21 @@ async fn a_signature_that_cannot_be_made_undoes_all_of_a_batch() {
         house.close().await;
     }
 }
+
+#[tokio::test]
+async fn changesets_in_a_batch_are_not_more_than_fits_in_an_answer() {
+    let house = House::open().await;
+    let public = json!({"permissions": {"read": ["system.Everyone"]}});
+    house.ask("PUT", "/v1/buckets/b").json(public).send().await.expect(201);
+    house.ask("PUT", "/v1/buckets/b/collections/c").send().await.expect(201);
+    let large = json!({"data": {"text": "x".repeat(9 << 20)}});
+    house.ask("PUT", "/v1/buckets/b/collections/c/records/r").json(large).send().await.expect(201);
+    let get = json!({"path": "/buckets/b/collections/c/changeset?_expected=0"});
+    let body = json!({"requests": vec![get; 12]});
+    let answer = house.ask_as_nobody("POST", "/v1/batch").json(body).send().await;
+    let done = answer.expect(200);
+    assert_eq!(statuses(&done), [[200; 7].as_slice(), &[413; 5]].concat());
+    assert_eq!(done["responses"][11]["body"]["errno"], 113);
+    assert!(answer.body.len() <= 65 << 20, "{}", answer.body.len());
+    house.close().await;
+}

@@ -138,6 +138,13 @@ async fn malformed_conditions_and_queries_are_refused() {
     let refused = expired.expect(412);
     assert_eq!(refused["details"]["existing"]["n"], 2, "{document}");
     assert_ne!(expired.header("etag"), first);
+    // What is not there is as its list is.
+    let list = house.ask("GET", records).send().await;
+    let path = format!("{records}/absent");
+    let absent = house.ask("PUT", &path).header("if-match", "*").json(json!({"data": {}})).send().await;
+    assert_eq!(absent.expect(412).get("details"), None);
+    assert_eq!(absent.header("etag"), list.header("etag"));
+    house.ask("PUT", RECORD).header("if-match", "*").json(json!({"data": {}})).send().await.expect(200);
     house.close().await;
 }
 

@@ -26,7 +26,6 @@ const OTHERWISE: &[(&str, u16, &str)] = &[
     ("schema bad", 400, "the validator's words are others"),
     ("schema rec bad", 400, "the validator's words are others"),
     ("redirect", 200, "what the server can do is tested in `http`"),
-    ("record put If-Match missing", 412, "what is not there has no ETag; there it is the list's"),
     ("sort", 200, "random ids have another order"),
     ("permissions endpoint", 200, "random ids have another order"),
 ];
@@ -36,8 +35,7 @@ const PUBLISHED: &[&str] = &["dst recs", "changeset", "dst recs since", "changes
 
 #[tokio::test]
 async fn objects_lists_and_errors_are_those_that_clients_of_kinto_know() {
-    let config =
-        "listen = \"127.0.0.1:18882\"\n[collections]\nbucket_create_principals = [\"system.Authenticated\"]";
+    let config = "public_url = \"http://127.0.0.1:18882\"\nlisten = \"127.0.0.1:18882\"\n[collections]\nbucket_create_principals = [\"system.Authenticated\"]";
     for house in House::on_both(config).await {
         let people = [("ana", "basicauth:683aaf…"), ("bob", "basicauth:0b0b0b…")];
         replay(
@@ -51,9 +49,11 @@ async fn objects_lists_and_errors_are_those_that_clients_of_kinto_know() {
 }
 
 const SIGNED: &str = r#"
+public_url = "http://127.0.0.1:18882"
 listen = "127.0.0.1:18882"
 [collections]
-bucket_create_principals = ["system.Authenticated"]
+# Everybody may there, but what is signed is for who is named here.
+bucket_create_principals = ["principal:user-admin"]
 # There the signer has no certificates.
 chains = false
 [[collections.resource]]

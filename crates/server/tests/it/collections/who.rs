@@ -81,3 +81,24 @@ async fn an_account_is_made_by_an_admin_used_with_its_password_and_may_change_it
         house.close().await;
     }
 }
+
+#[tokio::test]
+async fn who_guesses_passwords_is_not_heard_any_more_and_others_are() {
+    let house = House::open().await;
+    for name in ["ana", "bo"] {
+        let account = json!({"data": {"password": "secret"}});
+        house.ask("PUT", &format!("/v1/accounts/{name}")).json(account).send().await.expect(201);
+    }
+    let is = async |name: &str, password: &str, from: [u8; 4]| {
+        let ask = basic(house.ask_as_nobody("GET", "/v1/"), name, password).from(from.into());
+        ask.send().await.expect(200).get("user").is_some()
+    };
+    let (one, other) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    for n in 0..10 {
+        assert!(!is("ana", &n.to_string(), one).await);
+    }
+    assert!(!is("ana", "secret", one).await);
+    assert!(!is("ana", "secret", other).await, "from wherever they ask");
+    assert!(is("bo", "secret", one).await);
+    house.close().await;
+}
