@@ -72,6 +72,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("tile_path", targets::tile_path::tile_path),
     ("tlog_proof", targets::tlog_proof::tlog_proof),
     ("token", targets::token::token),
+    ("tuf_client", targets::tuf_client::tuf_client),
+    ("tuf_key", targets::tuf_key::tuf_key),
+    ("tuf_metadata", targets::tuf_metadata::tuf_metadata),
+    ("tuf_pattern", targets::tuf_pattern::tuf_pattern),
 ];
 
 /// The target of this name.

@@ -58,3 +58,7 @@ pub mod tag_request;
 pub mod tile_path;
 pub mod tlog_proof;
 pub mod token;
+pub mod tuf_client;
+pub mod tuf_key;
+pub mod tuf_metadata;
+pub mod tuf_pattern;
