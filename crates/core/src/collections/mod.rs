@@ -5,6 +5,7 @@
 //! call       what a client asks, and what it is answered        uri        buckets, groups, collections, records
 //! who        the caller            principals  their groups      permission who may do what, and inheritance
 //! writer     requests that share a transaction                  apply      what each request does
+//! judge      who may not is told before they wait               values     what is looked for in lists
 //! work       one transaction's view of the objects              object     one of them; history: what was done
 //! query      filter, sort, fields, selection, page_token: lists schema     JSON Schemas of collections
 //! accounts   names and passwords                                default_bucket  a bucket of one's own
