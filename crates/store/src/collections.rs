@@ -6,7 +6,8 @@
 //!
 //! Reading and writing go through a [`CollectionsTx`], because a request looks at many objects that belong
 //! together, and a group of requests is written at once. Whatever can be many goes to and fro in bulk: keys and
-//! rows as one JSON argument a statement, the texts of a large list joined by the database.
+//! rows as one JSON argument a statement (on SQLite rows as many arguments), the texts of a large list joined by the
+//! database.
 
 mod difference;
 mod list;
@@ -15,6 +16,7 @@ mod mention;
 mod object;
 mod sql;
 mod text;
+mod values;
 mod write;
 
 use std::collections::HashMap;

@@ -3,7 +3,9 @@
 //! A write is atomic on both: a reader sees the old content or the new one. On a directory it is durable
 //! when the call returns. Names that never change their content (versions, tiles, hashed targets) go
 //! through [`Files::put_new`]; the few that do (a checkpoint, a timestamp) through [`Files::put`], last,
-//! by whoever holds the publication's lock.
+//! by whoever holds the publication's lock. What may be large is written piece by piece: [`Files::create`].
+
+mod writer;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +17,8 @@ use futures_util::stream::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+pub use writer::FileWriter;
 
 /// Where published files are.
 #[derive(Clone, Debug, PartialEq, Eq)]

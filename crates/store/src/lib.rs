@@ -70,7 +70,7 @@ pub use content_chains::{AuthorityRole, ContentAuthority, ContentChain};
 pub use data_keys::DataKey;
 pub use engine::Kind as EngineKind;
 pub use error::StoreError;
-pub use files::{FileName, Files, FilesConfig, FilesError};
+pub use files::{FileName, FileWriter, Files, FilesConfig, FilesError};
 pub use heads::{HeadChange, LogHead};
 pub use idempotency::Begin;
 pub use keys::{KeyRecord, KeyState};

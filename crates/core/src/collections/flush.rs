@@ -41,7 +41,7 @@ async fn everything(work: &mut Work<'_>, list: &ListUri) -> Result<Vec<String>, 
         ..PageQuery::default()
     };
     loop {
-        let page = work.store().page(&name, &query).await?;
+        let page = work.store().await?.page(&name, &query).await?;
         ids.extend(page.objects.into_iter().map(|row| row.id));
         if !page.more {
             return Ok(ids);

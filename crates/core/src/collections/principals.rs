@@ -54,7 +54,7 @@ pub async fn of(work: &mut Work<'_>, who: &Who) -> Result<Vec<String>, Error> {
     let mut principals = who.own_principals();
     let Some(user) = &who.user else { return Ok(principals) };
     if !work.groups.stored.contains_key(user) {
-        let groups = work.store().groups_of(std::slice::from_ref(user)).await?;
+        let groups = work.store().await?.groups_of(std::slice::from_ref(user)).await?;
         work.groups.stored.insert(user.clone(), groups);
     }
     let own = principals.len();

@@ -4,6 +4,7 @@
 mod staged;
 mod timestamps;
 mod trial;
+mod tx;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use timestamps::{LATEST, Stamp};
 
 use staged::Staged;
 pub(super) use trial::Trial;
+use tx::Tx;
 
 /// One transaction's view of the objects.
 ///
@@ -32,7 +34,7 @@ pub(super) use trial::Trial;
 /// before [`Self::flush`], so that a request that is refused is undone in memory.
 pub struct Work<'a> {
     pub(crate) ctx: &'a Context,
-    tx: CollectionsTx,
+    tx: Tx,
     now: Timestamp,
     mode: Mode,
     /// Objects as they are now; `None`: it is known that there is none.
@@ -66,6 +68,9 @@ enum Undo {
     Timestamp(ListUri, Option<i64>),
 }
 
+/// Fewer rows are not written ahead: a statement has its price.
+const WORTH_WRITING: usize = 256;
+
 /// A point that can be gone back to, as long as nothing was flushed since.
 #[derive(Clone, Copy, Debug)]
 pub struct Savepoint {
@@ -91,7 +96,7 @@ impl<'a> Work<'a> {
         };
         Ok(Self {
             ctx,
-            tx,
+            tx: Tx::Here(tx),
             now: ctx.now(),
             mode,
             view: HashMap::new(),
@@ -138,7 +143,7 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         let keys: Vec<_> = missing.keys().cloned().collect();
-        let rows = self.tx.objects(&keys).await?;
+        let rows = self.tx.get().await?.objects(&keys).await?;
         let mut found = HashMap::with_capacity(rows.len());
         for row in rows {
             let key = (row.list.clone(), row.id.clone());
@@ -261,9 +266,33 @@ impl<'a> Work<'a> {
         if !self.staged.is_empty() {
             self.taken.clear();
             let writes = staged::collect(std::mem::take(&mut self.staged));
-            self.tx.write(&writes).await?;
+            self.tx.get().await?.write(&writes).await?;
         }
-        Ok(&mut self.tx)
+        self.tx.get().await
+    }
+
+    /// Begins to write what is staged, if it is much, while the next call is applied: they need not take turns. What
+    /// was staged cannot be undone alone any more. An error is that of whoever needs the transaction next.
+    ///
+    /// # Errors
+    /// That of an earlier write.
+    pub(super) async fn write_ahead(&mut self) -> Result<(), Error> {
+        if self.staged.len() < WORTH_WRITING || self.tx.is_writing() {
+            return Ok(());
+        }
+        self.tx.get().await?;
+        self.flushes += 1;
+        self.undo.clear();
+        self.taken.clear();
+        if let Err(staged) = self.tx.write(std::mem::take(&mut self.staged)) {
+            self.staged = staged;
+        }
+        Ok(())
+    }
+
+    /// Whether a write failed, which is the fault of no call that is applied after it.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.tx, Tx::Lost)
     }
 
     /// Objects of a list were written past this view: they are read again, and readers' memory of them must be
@@ -275,8 +304,11 @@ impl<'a> Work<'a> {
     }
 
     /// The transaction, for queries that need not see what is staged.
-    pub fn store(&mut self) -> &mut CollectionsTx {
-        &mut self.tx
+    ///
+    /// # Errors
+    /// [`Error::Other`] if something could not be written before.
+    pub async fn store(&mut self) -> Result<&mut CollectionsTx, Error> {
+        self.tx.get().await
     }
 
     /// Whether an object that does not live was there before.
@@ -289,7 +321,7 @@ impl<'a> Work<'a> {
             Staged::Object(row) => row.deleted && row.id == uri.id && row.list == list,
             _ => false,
         });
-        Ok(staged || self.tx.objects(&[(list, uri.id.clone())]).await?.iter().any(|row| row.deleted))
+        Ok(staged || self.tx.get().await?.objects(&[(list, uri.id.clone())]).await?.iter().any(|row| row.deleted))
     }
 
     /// Whether something is staged that queries of the transaction do not see.

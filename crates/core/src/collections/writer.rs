@@ -274,7 +274,8 @@ async fn attempt(ctx: &Context, group: &mut [Job]) -> Result<Vec<Vec<Answer>>, F
         work.begin_request(std::mem::take(&mut job.trial));
         let performed = perform(&mut work, job).await;
         job.trial = work.end_request();
-        answers.push(performed.map_err(|error| Failed::One(at, error))?);
+        let failed = |error| if work.is_lost() { Failed::All(error) } else { Failed::One(at, error) };
+        answers.push(performed.map_err(failed)?);
         if !job.trial.signatures.is_complete() {
             return Err(Failed::NeedsSignatures(at));
         }
@@ -311,6 +312,7 @@ async fn perform(work: &mut Work<'_>, job: &Job) -> Result<Vec<Answer>, Error> {
             }
         }
         room.take(answers.last().map_or(0, Answer::weight));
+        work.write_ahead().await?;
     }
     Ok(answers)
 }

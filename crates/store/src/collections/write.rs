@@ -7,7 +7,8 @@ use super::CollectionsTx;
 use super::list::{ListRow, range_under};
 use super::object::ObjectRow;
 use super::sql::{Sql, items, over_items, pairs};
-use crate::engine::Value;
+use super::values;
+use crate::engine::{Kind, Value};
 use crate::error::StoreError;
 
 /// Changes that are written together.
@@ -36,23 +37,14 @@ const PUT_LISTS: Sql = over_items!(
      returning list, uri, largest"
 );
 
-const PUT_OBJECTS: Sql = Sql {
-    sqlite: "insert into collection_object (list, id, last_modified, deleted, data, permissions, content)
-             select item.value ->> 0, item.value ->> 1, item.value ->> 2, item.value ->> 3, item.value ->> 4,
-                 item.value ->> 5, unhex(item.value ->> 6)
-             from json_each($1) as item where true
-             on conflict (list, id) do update set
-                 last_modified = excluded.last_modified, deleted = excluded.deleted, data = excluded.data,
-                 permissions = excluded.permissions, content = excluded.content",
-    postgres: "insert into collection_object (list, id, last_modified, deleted, data, permissions, content)
-               select cast(item.value ->> 0 as bigint), item.value ->> 1, cast(item.value ->> 2 as bigint),
-                   cast(item.value ->> 3 as bigint), item.value ->> 4, item.value ->> 5,
-                   decode(item.value ->> 6, 'hex')
-               from json_array_elements($1::json) as item(value)
-               on conflict (list, id) do update set
-                   last_modified = excluded.last_modified, deleted = excluded.deleted, data = excluded.data,
-                   permissions = excluded.permissions, content = excluded.content",
-};
+const PUT_OBJECTS: &str =
+    "insert into collection_object (list, id, last_modified, deleted, data, permissions, content)
+     select cast(item.value ->> 0 as bigint), item.value ->> 1, cast(item.value ->> 2 as bigint),
+         cast(item.value ->> 3 as bigint), item.value ->> 4, item.value ->> 5, decode(item.value ->> 6, 'hex')
+     from json_array_elements($1::json) as item(value)
+     on conflict (list, id) do update set
+         last_modified = excluded.last_modified, deleted = excluded.deleted, data = excluded.data,
+         permissions = excluded.permissions, content = excluded.content";
 
 const ERASE: Sql = over_items!(
     "delete from collection_object where (list, id) in
@@ -142,13 +134,31 @@ impl CollectionsTx {
         lists: &BTreeMap<String, i64>,
         objects: &[ObjectRow],
     ) -> Result<(), StoreError> {
-        let sql = PUT_OBJECTS.of(self.kind);
-        let mut items = Items::default();
+        let mut rows = Vec::with_capacity(objects.len());
         for object in last_of_each(objects) {
             let list = lists.get(&object.list).copied();
             let list = list.ok_or_else(|| StoreError::corrupt("a list is not there after it was written"))?;
+            rows.push((list, object));
+        }
+        match self.kind {
+            // In this process JSON would cost more than the rows.
+            Kind::Sqlite => self.put_values(&rows).await,
+            Kind::Postgres => self.put_json(&rows).await,
+        }
+    }
+
+    async fn put_values(&mut self, rows: &[(i64, &ObjectRow)]) -> Result<(), StoreError> {
+        for (sql, rows) in values::statements(rows) {
+            self.put(sql, &values::of(rows)).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_json(&mut self, rows: &[(i64, &ObjectRow)]) -> Result<(), StoreError> {
+        let mut items = Items::default();
+        for (list, object) in rows {
             items.open();
-            items.number(list);
+            items.number(*list);
             items.text(&object.id)?;
             items.number(object.last_modified);
             items.number(object.deleted.into());
@@ -163,17 +173,17 @@ impl CollectionsTx {
             }
             items.close();
             if items.is_full() {
-                self.put_items(sql, items.take()).await?;
+                self.put(PUT_OBJECTS, &[items.take()]).await?;
             }
         }
         if !items.is_empty() {
-            self.put_items(sql, items.take()).await?;
+            self.put(PUT_OBJECTS, &[items.take()]).await?;
         }
         Ok(())
     }
 
-    async fn put_items(&mut self, sql: &'static str, items: Value) -> Result<(), StoreError> {
-        let put = self.tx.execute(sql, &[items]).await;
+    async fn put(&mut self, sql: &'static str, values: &[Value]) -> Result<(), StoreError> {
+        let put = self.tx.execute(sql, values).await;
         put.map(drop).map_err(|failure| failure.or_conflict(|| "a timestamp in a list".into()))
     }
 

@@ -56,6 +56,85 @@ pub async fn conformance(files: &Files) {
     assert_eq!(won, 1);
 }
 
+/// What holds for files that are written piece by piece, on every place.
+pub async fn conformance_of_pieces(files: &Files) {
+    // Of less than a part, of parts to the byte, and of more.
+    for (number, size) in [0, 10, 5 << 20, 12 << 20, (15 << 20) + 1].into_iter().enumerate() {
+        let content = bytes(size);
+        let file = name(&format!("pieces/{number}"));
+        // The same content again is success, in whatever pieces.
+        for piece in [1 << 20, (5 << 20) + 7, 20 << 20] {
+            assert!(write(files, &file, &content, piece).await.is_ok(), "{size} by {piece}");
+            assert_eq!(files.get(&file).await.unwrap().unwrap(), content);
+        }
+        let mut other = content.clone();
+        other.push(1);
+        let mut changed = content.clone();
+        changed.last_mut().map_or((), |last| *last ^= 1);
+        for different in [&other[..], &changed, &content[..size / 2]].into_iter().filter(|d| *d != content) {
+            let written = write(files, &file, different, 1 << 20).await;
+            assert!(matches!(written, Err(FilesError::Differs { name }) if name == file), "{size}");
+        }
+        assert_eq!(files.get(&file).await.unwrap().unwrap(), content);
+    }
+
+    // Nobody sees what is not finished, and nothing stays of what is given up.
+    let unfinished = name("unfinished");
+    for _ in 0..2 {
+        let mut file = files.create(&unfinished).unwrap();
+        file.write(&bytes(6 << 20)).await.unwrap();
+        assert_eq!(files.get(&unfinished).await.unwrap(), None);
+        file.give_up().await;
+        assert!(!files.exists(&unfinished).await.unwrap());
+    }
+    assert!(!files.list(None).await.unwrap().contains(&unfinished));
+
+    // What was written meanwhile is not replaced.
+    let mut file = files.create(&unfinished).unwrap();
+    file.write(&bytes(6 << 20)).await.unwrap();
+    files.put_new(&unfinished, Bytes::from_static(b"first")).await.unwrap();
+    assert!(file.finish().await.unwrap_err().is_retryable());
+    assert_eq!(files.get(&unfinished).await.unwrap().unwrap(), "first");
+
+    // A copy replaces what is there, and stays when the file goes.
+    let (from, to) = (name("pieces/4"), name("newest"));
+    for _ in 0..2 {
+        files.copy(&from, &to).await.unwrap();
+        assert_eq!(files.get(&to).await.unwrap().unwrap(), bytes((15 << 20) + 1));
+        files.put(&to, Bytes::from_static(b"old")).await.unwrap();
+        assert_eq!(files.get(&from).await.unwrap().unwrap().len(), (15 << 20) + 1);
+    }
+    files.copy(&from, &to).await.unwrap();
+    files.delete(&from).await.unwrap();
+    assert!(files.exists(&to).await.unwrap());
+    assert!(files.copy(&from, &to).await.is_err());
+}
+
+/// Bytes that are not the same again after 256 of them.
+fn bytes(count: usize) -> Vec<u8> {
+    (0..count).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect()
+}
+
+async fn write(files: &Files, name: &FileName, content: &[u8], piece: usize) -> Result<(), FilesError> {
+    let mut file = files.create(name)?;
+    for piece in content.chunks(piece) {
+        if let Err(error) = file.write(piece).await {
+            file.give_up().await;
+            return Err(error);
+        }
+    }
+    file.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_holds_files_that_are_written_piece_by_piece() {
+    let dir = tempfile::tempdir().unwrap();
+    conformance_of_pieces(&Files::open(&FilesConfig::Directory(dir.path().into())).unwrap()).await;
+    // Nothing of what was given up.
+    let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name.to_string_lossy().contains('#')));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_holds_published_files() {
     let dir = tempfile::tempdir().unwrap();

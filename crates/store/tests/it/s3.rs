@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use countersign_store::{Files, FilesConfig};
 
-use crate::files::conformance;
+use crate::files::{conformance, conformance_of_pieces};
 
 /// Starts the service in the thread of a Python process that ends with this one, and makes the bucket.
 const SERVICE: &str = r#"
@@ -83,6 +83,8 @@ async fn with_credentials() {
     for prefix in ["", "/some/where"] {
         let bucket = if prefix.is_empty() { "published" } else { "published-below" };
         let url = format!("s3://{bucket}{prefix}?endpoint={}&region=us-east-1", service.url);
-        conformance(&Files::open(&FilesConfig::S3(url)).unwrap()).await;
+        let files = Files::open(&FilesConfig::S3(url)).unwrap();
+        conformance(&files).await;
+        conformance_of_pieces(&files).await;
     }
 }

@@ -179,8 +179,8 @@ async fn next_page(
     // Filters may take long: others have their turn in between.
     tokio::task::yield_now().await;
     Ok(match seen {
-        Seen::All => work.store().page(list, query).await?,
-        Seen::Shared(_) => work.store().page_naming(list, query, &request.principals).await?,
+        Seen::All => work.store().await?.page(list, query).await?,
+        Seen::Shared(_) => work.store().await?.page_naming(list, query, &request.principals).await?,
     })
 }
 
@@ -262,7 +262,7 @@ async fn scan(
     if let Some(ids) = query.ids() {
         let ids: HashSet<&str> = ids.into_iter().collect();
         let keys: Vec<_> = ids.into_iter().map(|id| (name.clone(), id.to_owned())).collect();
-        for row in work.store().objects(&keys).await? {
+        for row in work.store().await?.objects(&keys).await? {
             if query.in_time(&row) {
                 offer(row)?;
             }
@@ -296,7 +296,7 @@ async fn total(
     let name = list.to_string();
     let mut page = PageQuery { with_tombstones: false, limit: STEP, ..query.whole() };
     if !query.has_filters() && found.view.seen == Seen::All {
-        return Ok(work.store().count(&name, page.since, page.before).await?);
+        return Ok(work.store().await?.count(&name, page.since, page.before).await?);
     }
     let mut total = 0;
     loop {

@@ -51,7 +51,7 @@ pub(super) async fn list(work: &mut Work<'_>, request: &Request<'_>) -> Result<A
         let buckets = ListUri::buckets().to_string();
         let mut page = PageQuery { limit: STEP, ..PageQuery::default() };
         loop {
-            let rows = work.store().page(&buckets, &page).await?;
+            let rows = work.store().await?.page(&buckets, &page).await?;
             offer(&rows.objects)?;
             page.before = rows.objects.last().map(|row| row.last_modified);
             if !rows.more {
@@ -62,7 +62,7 @@ pub(super) async fn list(work: &mut Work<'_>, request: &Request<'_>) -> Result<A
     let mut after: Option<(String, String)> = None;
     loop {
         let last = after.as_ref().map(|(list, id)| (list.as_str(), id.as_str()));
-        let mut rows = work.store().scan_naming(last, STEP, &request.principals).await?;
+        let mut rows = work.store().await?.scan_naming(last, STEP, &request.principals).await?;
         after = rows.objects.last().map(|row| (row.list.clone(), row.id.clone()));
         if request.who.admin {
             // These were all of them.

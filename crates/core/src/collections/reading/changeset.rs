@@ -157,9 +157,13 @@ pub(super) async fn load(
     };
     // A list that was never written to has no timestamp of its own yet.
     let timestamp = timestamp.unwrap_or(collection.last_modified);
-    let body = document(&mut tx, uri, collection, timestamp, which).await?;
+    let mut document = Document::new(uri, collection, timestamp, which)?;
+    let mut body = String::new();
+    while let Some(piece) = document.next(&mut tx).await? {
+        body.push_str(&piece);
+    }
     Ok(Changeset {
-        body,
+        body: body.into(),
         last_modified: collection.last_modified,
         timestamp,
         gzip: OnceCell::new(),
@@ -168,35 +172,68 @@ pub(super) async fn load(
     })
 }
 
-/// The whole document of a collection: what readers verify.
-///
-/// - `collection`: its row.
-/// - `timestamp`: that of its records.
-pub(super) async fn document(
-    tx: &mut CollectionsTx,
-    uri: &ObjectUri,
-    collection: &ObjectRow,
-    timestamp: i64,
-    which: Which,
-) -> Result<Bytes, Error> {
-    let mut body = String::from(r#"{"metadata":"#);
-    write_metadata(uri, collection, &mut body)?;
-    let _ = write!(body, r#","timestamp":{timestamp},"changes":["#);
-    let records = records(uri).to_string();
-    let (mut before, mut left) = (None, which.limit);
-    while left != Some(0) {
-        let limit = left.map_or(CHUNK, |left| left.min(CHUNK));
-        let Some(chunk) = tx.changes(&records, which.since, before, limit).await? else { break };
-        if before.is_some() {
-            body.push(',');
-        }
-        body.push_str(&chunk.text);
-        before = Some(chunk.last_modified);
-        // A chunk has no more than was asked for.
-        left = left.map(|left| left.saturating_sub(u32::try_from(chunk.count).unwrap_or(u32::MAX)));
+/// The document of a collection, piece by piece: what readers verify.
+pub(super) struct Document {
+    records: String,
+    /// What comes before the records.
+    head: Option<String>,
+    since: Option<i64>,
+    /// How many records are to come at most.
+    left: Option<u32>,
+    /// The timestamp of the last record that was given.
+    before: Option<i64>,
+    ended: bool,
+}
+
+impl Document {
+    /// - `collection`: its row.
+    /// - `timestamp`: that of its records.
+    pub(super) fn new(
+        uri: &ObjectUri,
+        collection: &ObjectRow,
+        timestamp: i64,
+        which: Which,
+    ) -> Result<Self, Error> {
+        let mut head = String::from(r#"{"metadata":"#);
+        write_metadata(uri, collection, &mut head)?;
+        let _ = write!(head, r#","timestamp":{timestamp},"changes":["#);
+        Ok(Self {
+            records: records(uri).to_string(),
+            head: Some(head),
+            since: which.since,
+            left: which.limit,
+            before: None,
+            ended: false,
+        })
     }
-    body.push_str("]}");
-    Ok(body.into())
+
+    /// The next piece, read in the one state of the database that all are read in; `None` after the last.
+    pub(super) async fn next(&mut self, tx: &mut CollectionsTx) -> Result<Option<String>, Error> {
+        if let Some(head) = self.head.take() {
+            return Ok(Some(head));
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        let limit = self.left.map_or(CHUNK, |left| left.min(CHUNK));
+        let chunk = match limit {
+            0 => None,
+            _ => tx.changes(&self.records, self.since, self.before, limit).await?,
+        };
+        let Some(chunk) = chunk else {
+            self.ended = true;
+            return Ok(Some("]}".into()));
+        };
+        let mut text = chunk.text;
+        if self.before.is_some() {
+            text.insert(0, ',');
+        }
+        self.before = Some(chunk.last_modified);
+        // A chunk has no more than was asked for.
+        let count = u32::try_from(chunk.count).unwrap_or(u32::MAX);
+        self.left = self.left.map(|left| left.saturating_sub(count));
+        Ok(Some(text))
+    }
 }
 
 /// Records that the database joins at once.

@@ -17,12 +17,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_store::{FileName, FilesError, ObjectRow};
+use countersign_store::{CollectionsTx, FileName, FilesError, ObjectRow};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::changeset::{Which, document, objects, readers};
+use super::changeset::{Document, Which, objects, readers};
 use super::monitor::{Entry, collections_at, entry, records_of};
 use crate::collections::error::Error;
 use crate::collections::signer;
@@ -270,13 +270,34 @@ async fn write(ctx: &Context, uri: &str) -> Result<Option<Version>, PublishError
         }
         return Ok(None);
     }
-    let body = document(&mut tx, &collection, row, version.timestamp, Which::default()).await?;
+    let document = Document::new(&collection, row, version.timestamp, Which::default())?;
+    let name = format!("{folder}/changeset-{}.json", version.last_modified).parse()?;
+    write_document(ctx, &mut tx, document, &name).await?;
     drop(tx);
-    let name = format!("{folder}/changeset-{}.json", version.last_modified);
-    ctx.files.put_new(&name.parse()?, body.clone()).await?;
-    ctx.files.put(&format!("{folder}/changeset.json").parse()?, body).await?;
+    ctx.files.copy(&name, &format!("{folder}/changeset.json").parse()?).await?;
     remove_old(ctx, &folder).await?;
     Ok(Some(version))
+}
+
+/// Writes a document, of which a piece is in memory at a time.
+async fn write_document(
+    ctx: &Context,
+    tx: &mut CollectionsTx,
+    mut document: Document,
+    name: &FileName,
+) -> Result<(), PublishError> {
+    let mut file = ctx.files.create(name)?;
+    let written = async {
+        while let Some(piece) = document.next(tx).await? {
+            file.write(piece.as_bytes()).await?;
+        }
+        Ok::<_, PublishError>(())
+    };
+    if let Err(error) = written.await {
+        file.give_up().await;
+        return Err(error);
+    }
+    Ok(file.finish().await?)
 }
 
 /// Removes all versions but the newest ones.

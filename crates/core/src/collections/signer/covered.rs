@@ -83,7 +83,7 @@ pub(super) async fn check(work: &mut Work<'_>, matched: &Matched<'_>) -> Result<
         return Ok(());
     }
     let timestamp = work.timestamp(&records_of(published)).await?;
-    if is_covered(work.store(), matched, published, timestamp).await? {
+    if is_covered(work.store().await?, matched, published, timestamp).await? {
         return Ok(());
     }
     let way = if matched.review { "ask for a review and sign" } else { "set work-in-progress and sign" };

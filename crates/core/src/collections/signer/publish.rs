@@ -105,7 +105,7 @@ async fn newest_published(work: &mut Work<'_>, to: &ListUri) -> Result<i64, Erro
     if shown {
         for place in resources.monitored() {
             let collections = ListUri::collections(&place.bucket).to_string();
-            newest = newest.max(work.store().latest_under(&collections).await?.unwrap_or(0));
+            newest = newest.max(work.store().await?.latest_under(&collections).await?.unwrap_or(0));
         }
     }
     Ok(newest)
@@ -143,7 +143,7 @@ async fn with_older(
     let to = to.to_string();
     let mut query = PageQuery { order: PageOrder::ById(None), limit: 1000, ..PageQuery::default() };
     loop {
-        let page = work.store().page(from, &query).await?;
+        let page = work.store().await?.page(from, &query).await?;
         let last = page.objects.last().map(|row| row.id.clone());
         let same: HashMap<String, i64> = page
             .objects
@@ -152,7 +152,7 @@ async fn with_older(
             .map(|row| (row.id, row.last_modified))
             .collect();
         let keys: Vec<_> = same.keys().map(|id| (to.clone(), id.clone())).collect();
-        for copy in work.store().objects(&keys).await? {
+        for copy in work.store().await?.objects(&keys).await? {
             if same.get(&copy.id) != Some(&copy.last_modified) {
                 differences.push(ObjectDifference { id: copy.id, difference: Difference::Changed });
             }
@@ -208,7 +208,7 @@ impl Copy {
         self.copied.count += chunk.len() as u64;
         self.copied.bytes += bytes as u64;
         self.taken.clear();
-        work.store().write(&Writes { objects, ..Writes::default() }).await?;
+        work.store().await?.write(&Writes { objects, ..Writes::default() }).await?;
         Ok(bytes)
     }
 
@@ -252,9 +252,9 @@ impl Copy {
     /// The timestamp that is wanted, or the next that no record has.
     async fn free(&mut self, work: &mut Work<'_>, wanted: i64) -> Result<i64, Error> {
         let to = self.to.to_string();
-        let mut free = work.store().free_timestamp(&to, wanted).await?;
+        let mut free = work.store().await?.free_timestamp(&to, wanted).await?;
         while self.reserved.contains(&free) || !self.taken.insert(free) {
-            free = work.store().free_timestamp(&to, free + 1).await?;
+            free = work.store().await?.free_timestamp(&to, free + 1).await?;
         }
         Ok(free)
     }

@@ -183,7 +183,7 @@ pub(super) async fn check_unused_bucket(
     let list = ListUri::collections(bucket);
     let mut query = PageQuery { order: PageOrder::ById(None), limit: PAGE, ..PageQuery::default() };
     loop {
-        let page = work.store().page(&list.to_string(), &query).await?;
+        let page = work.store().await?.page(&list.to_string(), &query).await?;
         let ids: Vec<String> = page.objects.into_iter().map(|row| row.id).collect();
         let mut sources = Vec::new();
         for id in &ids {

@@ -67,7 +67,7 @@ impl Work<'_> {
             return Ok(());
         }
         let names: Vec<_> = missing.keys().cloned().collect();
-        for (name, timestamp) in self.tx.timestamps(&names).await? {
+        for (name, timestamp) in self.tx.get().await?.timestamps(&names).await? {
             if let Some(list) = missing.get(&name) {
                 self.timestamps.insert((*list).clone(), timestamp);
             }
@@ -150,7 +150,7 @@ impl Work<'_> {
                 free += 1;
             }
             let known = free;
-            free = self.tx.free_timestamp(&name, known).await?;
+            free = self.tx.get().await?.free_timestamp(&name, known).await?;
             if free == known {
                 return Ok(free);
             }

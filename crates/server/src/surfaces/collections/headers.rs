@@ -64,7 +64,8 @@ pub fn moved(location: String, seconds: i64, now: i64) -> Reply {
         .with("Expires", super::reply::http_date(now.saturating_add(seconds.saturating_mul(1000))))
 }
 
-/// How the client reaches the server, without a slash at the end: as configured, else by its own `Host`.
+/// How the client reaches the server, without a slash at the end: as configured, else by its own `Host`. What may be
+/// kept by others names it too: a cache tells hosts apart.
 pub fn base_url(app: &App, headers: &HeaderMap) -> String {
     if let Some(url) = &app.config.public_url {
         return url.clone();
@@ -74,24 +75,6 @@ pub fn base_url(app: &App, headers: &HeaderMap) -> String {
         Some(host) => format!("{scheme}://{host}"),
         None => format!("{scheme}://{}", app.config.listen),
     }
-}
-
-/// As [`base_url`], for what others may be given later: as configured, else nothing, so that an address is the path
-/// alone. A `Host` that somebody sent is for them.
-pub fn lasting_base_url(app: &App) -> String {
-    app.config.public_url.clone().unwrap_or_default()
-}
-
-/// The reply as others may be given it: not at all, if it names an address that is made of the client's `Host`.
-pub fn kept_as_known(app: &App, mut reply: Reply) -> Reply {
-    if app.config.public_url.is_none() && reply.headers.iter().any(|(name, _)| *name == "Next-Page") {
-        for (name, value) in &mut reply.headers {
-            if *name == "Cache-Control" {
-                *value = "no-cache, no-store".into();
-            }
-        }
-    }
-    reply
 }
 
 /// Whether a `Host` can stand in an address that is given back.

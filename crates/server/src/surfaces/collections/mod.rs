@@ -119,13 +119,13 @@ async fn answer(app: &App, parts: &Parts, body: HttpBody) -> Result<Reply, Refus
     let cache = cache_control(app, &asked, &who);
     let answer = done(app, who, vec![call], room).await?.pop();
     let answer = answer.ok_or_else(|| Problem::new(Code::Internal, "no answer"))?;
-    Ok(headers::kept_as_known(app, asked.reply(answer, &headers::base_url(app, &parts.headers), &cache)))
+    Ok(asked.reply(answer, &headers::base_url(app, &parts.headers), &cache))
 }
 
 /// The same path in the form that has an answer.
 fn moved(app: &App, parts: &Parts, path: &str) -> Reply {
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = format!("{}/v1{path}{query}", headers::lasting_base_url(app));
+    let location = format!("{}/v1{path}{query}", headers::base_url(app, &parts.headers));
     headers::moved(location, REDIRECT_SECONDS, app.ctx.now().as_millisecond())
 }
 
@@ -238,7 +238,7 @@ async fn answer_batch(app: &App, parts: &Parts, body: HttpBody, who: Who) -> Res
         let reply = match step {
             Step::Answered(reply) => reply,
             Step::Called(asked, cache) => match answers.next() {
-                Some(answer) => headers::kept_as_known(app, asked.reply(answer, &base, &cache)),
+                Some(answer) => asked.reply(answer, &base, &cache),
                 None => Refusal::from(Problem::new(Code::Internal, "no answer")).reply(),
             },
             Step::Other(asked) => {

@@ -30,9 +30,8 @@ pub async fn changeset(app: &App, asked: &Asked, base: &str) -> Result<Reply, Re
                 .with("Cache-Control", cache)
         }
         monitor::Reply::WithoutSince => {
-            let base = headers::lasting_base_url(app);
             let location =
-                with_query(&base, asked, |name, value| (name != "_since").then(|| value.to_owned()));
+                with_query(base, asked, |name, value| (name != "_since").then(|| value.to_owned()));
             headers::moved(location, DAY, now)
         }
         monitor::Reply::UnquotedExpected(bare) => Reply::moved(with_query(base, asked, |name, value| {
