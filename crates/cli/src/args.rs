@@ -10,8 +10,8 @@ mod tag;
 pub use authority::{AuthorityCommand, Bundle, CreateAuthority, RevokeKey, RotateKey};
 pub use cert::{Authority, CertCommand, Issue, MakeCsr, MakeOpenPgp, SelfSign};
 pub use collection::{
-    CollectionCommand, CollectionPath, DiffCollection, ImportKinto, InitCollection, Place, ReviewCommand, Seen,
-    Step, Target, TrustOptions, VerifyCollection,
+    CollectionCommand, CollectionPath, DiffCollection, ImportKinto, InitCollection, Place, ReviewCommand,
+    Seen, Step, Target, TrustOptions, VerifyCollection,
 };
 pub use format::{FormatArg, FormatOptions};
 pub use secureboot::{KeyArg, Rotate, SecureBootCommand};

@@ -47,6 +47,7 @@ pub(crate) fn start(ctx: &Context) {
         collections::signer::refresh::start(ctx),
         collections::reading::files::start(ctx),
         collections::chain::start(ctx),
+        collections::autograph::start(ctx),
         collections::webhook::start(ctx),
     ];
     ctx.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);

@@ -22,8 +22,8 @@ use serde::Deserialize;
 
 pub use autograph::{Autograph, AutographSigner, SignerHash, SignerMode, SignerType};
 pub use collections::{
-    CollectionAutograph, CollectionBackend, CollectionCache, CollectionProfile, CollectionResource, CollectionReview,
-    CollectionWebhook, Collections,
+    CollectionAutograph, CollectionBackend, CollectionCache, CollectionProfile, CollectionResource,
+    CollectionReview, CollectionWebhook, Collections,
 };
 
 /// The whole file.

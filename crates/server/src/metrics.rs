@@ -97,7 +97,7 @@ struct Signed {
     scheme: &'static str,
 }
 
-/// A certificate of the chain of a key: there are as many as keys are configured.
+/// A certificate of the chain of a key, here or at an Autograph: there are as many as keys are configured.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ChainElement {
     key: String,
@@ -258,6 +258,8 @@ fn known_method(method: &http::Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use countersign_core::collections::chain::Owner;
+
     use super::*;
 
     #[test]
@@ -267,11 +269,18 @@ mod tests {
         metrics.answered(&"BREW".parse().unwrap(), None, 405, Duration::ZERO);
         metrics.signed(Scheme::Ed25519, 6);
         metrics.collections(&Collections {
-            chains: vec![Element {
-                key: "collections/main".parse().unwrap(),
-                element: "leaf",
-                not_after: "2027-01-01T00:00:00Z".parse().unwrap(),
-            }],
+            chains: vec![
+                Element {
+                    key: Owner::Key("collections/main".parse().unwrap()),
+                    element: "leaf",
+                    not_after: "2027-01-01T00:00:00Z".parse().unwrap(),
+                },
+                Element {
+                    key: Owner::Autograph("rs".into()),
+                    element: "root",
+                    not_after: "2027-01-01T00:00:01Z".parse().unwrap(),
+                },
+            ],
             circuits: vec![("https://a".into(), CircuitState::Open)],
             events: Counts { delivered: 3, failed: 2, dropped: 1 },
             not_signed_again: 4,
@@ -286,6 +295,7 @@ mod tests {
             "countersign_publication_log_stopped 1",
             "countersign_ready 1",
             r#"countersign_chain_not_after_seconds{key="collections/main",element="leaf"} 1798761600"#,
+            r#"countersign_chain_not_after_seconds{key="autograph:rs",element="root"} 1798761601"#,
             r#"countersign_autograph_circuit{url="https://a"} 2"#,
             r#"countersign_webhook_events_total{result="delivered"} 3"#,
             r#"countersign_webhook_events_total{result="dropped"} 1"#,

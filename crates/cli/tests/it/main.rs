@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod appliance;
-mod collection_clients;
 mod collection;
+mod collection_clients;
 mod collection_import;
 mod command_line;
 mod faults;

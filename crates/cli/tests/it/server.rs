@@ -119,9 +119,15 @@ fn the_demonstration_finds_everything_as_it_should_be() {
     let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(report["good"], true);
     let signatures = report["signatures"].as_array().unwrap();
-    assert_eq!(signatures.len(), 32);
+    assert_eq!(signatures.len(), 33);
+    assert_eq!(
+        (&signatures[32]["what"], &signatures[32]["key"]),
+        (&"collection".into(), &"collections/main".into())
+    );
     for signature in signatures {
         assert_eq!((&signature["countersign"], &signature["proof"]), (&true.into(), &true.into()));
     }
-    assert!(report["tampered"].as_array().unwrap().iter().all(|t| t["refused_by_countersign"] == true));
+    let tampered = report["tampered"].as_array().unwrap();
+    assert!(tampered.iter().all(|t| t["refused_by_countersign"] == true));
+    assert!(tampered.iter().any(|t| t["what"] == "collection"));
 }

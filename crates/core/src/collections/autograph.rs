@@ -15,14 +15,19 @@
 //! A signature that is made elsewhere has its entry in the log there, and none in ours. What was published by it is in
 //! the history of the collection, with who did it.
 //!
+//! When the chains end that it names is told by [`chain::in_use`](super::chain::in_use), beside our own: see `look`.
+//!
 //! Nothing is sent to a service that failed five times in a row for half a minute, and then one request
 //! ([`CircuitState`]).
 
 pub mod answer;
 mod circuit;
 mod client;
+mod ends;
 mod held;
 mod judge;
+mod look;
+mod probe;
 mod remote;
 
 use std::collections::BTreeMap;
@@ -44,7 +49,11 @@ use circuit::Circuit;
 use judge::Judge;
 
 pub use circuit::CircuitState;
+pub(super) use ends::in_use;
 pub(super) use held::Held;
+pub use look::look;
+pub(crate) use look::start;
+pub(super) use probe::{probe, services};
 pub(super) use remote::{MessageId, RemoteSignatures};
 
 /// The longest answer, and the longest chain, that is read.
@@ -84,6 +93,8 @@ const FULL: usize = 8 << 20;
 #[derive(Debug)]
 pub(super) struct State {
     services: BTreeMap<String, Service>,
+    /// When their chains end.
+    seen: ends::Seen,
 }
 
 #[derive(Debug, Default)]
@@ -108,7 +119,7 @@ impl State {
                  sign in its place unless `public_keys` or `root_sha256` are given"
             );
         }
-        Self { services }
+        Self { services, seen: ends::Seen::default() }
     }
 }
 

@@ -29,7 +29,7 @@ use countersign_store::{AuthorityRole, ContentChain};
 use jiff::Timestamp;
 
 use super::settings::Settings;
-use super::signer;
+use super::{autograph, signer};
 use crate::context::Context;
 use crate::error::Error;
 
@@ -55,11 +55,30 @@ struct Used {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element {
     /// The key whose chain it is in.
-    pub key: KeyName,
-    /// `leaf`, `intermediate` or `root`.
+    pub key: Owner,
+    /// `leaf`, `intermediate` or `root`; in longer chains of others also `intermediate-2` and so on, upwards.
     pub element: &'static str,
     /// Its last second.
     pub not_after: Timestamp,
+}
+
+/// Whose chain it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A key of ours.
+    Key(KeyName),
+    /// The key with this id at an Autograph that signs for us.
+    Autograph(String),
+}
+
+impl std::fmt::Display for Owner {
+    /// `collections/main`, `autograph:KEYID`: no name of a key has a colon.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(name) => name.fmt(f),
+            Self::Autograph(id) => write!(f, "autograph:{id}"),
+        }
+    }
 }
 
 /// Where readers fetch the chain of `key`, if it has one.
@@ -72,7 +91,8 @@ fn used(ctx: &Context, key: &KeyName) -> Option<Arc<Used>> {
     chains.get(key).map(Arc::clone)
 }
 
-/// Every certificate of every chain in use, in the order of the keys, the leaf first.
+/// Every certificate of every chain in use, in the order of the keys, the leaf first: ours, then those of Autographs,
+/// as far as they were seen ([`autograph::look`](super::autograph::look)).
 pub fn in_use(ctx: &Context) -> Vec<Element> {
     let chains = ctx.collections.chains.0.read().unwrap_or_else(PoisonError::into_inner);
     let mut keys: Vec<(&KeyName, &Arc<Used>)> = chains.iter().collect();
@@ -81,13 +101,14 @@ pub fn in_use(ctx: &Context) -> Vec<Element> {
         let names = ["leaf", "intermediate", "root"].into_iter();
         let certificates = names.zip(used.chain.certificates());
         let element = |(element, certificate): (_, &Certificate)| Element {
-            key: key.clone(),
+            key: Owner::Key(key.clone()),
             element,
             not_after: certificate.not_after(),
         };
         certificates.map(element).collect::<Vec<_>>()
     };
-    keys.into_iter().flat_map(elements).collect()
+    let own = keys.into_iter().flat_map(elements);
+    own.chain(autograph::in_use(ctx)).collect()
 }
 
 /// The PEM text of a chain that is or was in use. `sha256`: its hash, 64 hex digits in lower case.

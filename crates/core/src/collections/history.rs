@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use countersign_model::canonical::content_signature;
+use countersign_model::canonical::write_content_signature;
 use countersign_store::ObjectRow;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -49,13 +49,23 @@ impl Entry<'_> {
     /// are in the order of their names.
     pub(super) fn row(&self, list: &ListUri) -> Result<ObjectRow, Error> {
         let id = ids::ordered(self.last_modified)?;
-        let text = |text: &str| content_signature(&Value::from(text)).map_err(|_| damaged(self.uri));
-        let permissions = self.permissions.iter().map(|(name, who)| {
-            let who = who.iter().map(|who| Value::from(who.as_str())).collect();
-            (name.clone(), Value::Array(who))
-        });
-        let permissions =
-            content_signature(&Value::Object(permissions.collect())).map_err(|_| damaged(self.uri))?;
+        let write = |text: &str, out: &mut String| {
+            write_content_signature(&Value::from(text), out).map_err(|_| damaged(self.uri))
+        };
+        let mut by = String::new();
+        write(self.by, &mut by)?;
+        let mut permissions = String::from("{");
+        for (i, (name, principals)) in self.permissions.iter().enumerate() {
+            permissions.push_str(if i == 0 { "" } else { "," });
+            write(name, &mut permissions)?;
+            permissions.push(':');
+            for (i, principal) in principals.iter().enumerate() {
+                permissions.push(if i == 0 { '[' } else { ',' });
+                write(principal, &mut permissions)?;
+            }
+            permissions.push_str(if principals.is_empty() { "[]" } else { "]" });
+        }
+        permissions.push('}');
         let mut data = String::with_capacity(self.target.len() + 320);
         let mut members = |name: &str, value: std::fmt::Arguments<'_>| {
             let comma = if data.is_empty() { '{' } else { ',' };
@@ -81,7 +91,7 @@ impl Entry<'_> {
         members("resource_name", format_args!("\"{}\"", kind.as_str()));
         members("target", format_args!("{{\"data\":{},\"permissions\":{permissions}}}", self.target));
         members("uri", format_args!("\"{}\"", self.uri));
-        members("user_id", format_args!("{}", text(self.by)?));
+        members("user_id", format_args!("{by}"));
         data.push('}');
         Ok(ObjectRow {
             list: list.to_string(),
@@ -115,6 +125,8 @@ pub fn iso(time: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use countersign_model::canonical::content_signature;
+
     use super::*;
 
     #[test]
@@ -126,7 +138,11 @@ mod tests {
 
     #[test]
     fn an_entry_is_canonical_json_as_it_is_put_together() {
-        let permissions = Permissions::from([("write".into(), ["account:\u{e9}".into()].into())]);
+        let permissions = Permissions::from([
+            ("read".into(), ["a".into(), "b".into()].into()),
+            ("read:attributes".into(), [].into()),
+            ("write".into(), ["account:\u{e9}".into()].into()),
+        ]);
         for uri in [
             ObjectUri::bucket("b"),
             ObjectUri::group("b", "g"),

@@ -321,7 +321,8 @@ impl<'a> Work<'a> {
             Staged::Object(row) => row.deleted && row.id == uri.id && row.list == list,
             _ => false,
         });
-        Ok(staged || self.tx.get().await?.objects(&[(list, uri.id.clone())]).await?.iter().any(|row| row.deleted))
+        Ok(staged
+            || self.tx.get().await?.objects(&[(list, uri.id.clone())]).await?.iter().any(|row| row.deleted))
     }
 
     /// Whether something is staged that queries of the transaction do not see.

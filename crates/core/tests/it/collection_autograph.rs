@@ -1,6 +1,8 @@
 //! An Autograph that signs for us, as a stand-in that can fail in every way. How the real surface answers is tested
 //! where there is HTTP.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,7 @@ use countersign_core::collections::outside::{
 use countersign_core::collections::settings::{AutographSettings, Pins, ResourceSettings, Signer};
 use countersign_core::collections::signer::heartbeat;
 use countersign_core::collections::{Answer, Error, Method, Settings, execute};
-use countersign_core::startup;
+use countersign_core::{Context, startup};
 use countersign_model::hawk::{Header, Target, Transport, payload_hash};
 use countersign_model::{KeyType, PublicKey, pem};
 use serde_json::{Value, json};
@@ -42,13 +44,16 @@ enum Mood {
     SignsTwice,
 }
 
-struct Peer {
+pub struct Peer {
     key: EcdsaKeyPair,
     /// What it does with the next requests; the last one stays.
     moods: Mutex<Vec<Mood>>,
     asked: Mutex<Vec<HttpRequest>>,
     /// Where it says its chain is, and what is there.
-    chain: Mutex<Option<(&'static str, Option<String>)>>,
+    pub chain: Mutex<Option<(&'static str, Option<String>)>>,
+    /// What was fetched, and what is there beside its chain.
+    pub fetched: Mutex<Vec<String>>,
+    pub places: Mutex<BTreeMap<String, String>>,
     /// What [`Mood::Waits`] waits for.
     goes_on: tokio::sync::Notify,
 }
@@ -60,18 +65,20 @@ impl std::fmt::Debug for Peer {
 }
 
 impl Peer {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         let key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
         Arc::new(Self {
             key,
             moods: Mutex::new(vec![Mood::Signs]),
             asked: Mutex::default(),
             chain: Mutex::default(),
+            fetched: Mutex::default(),
+            places: Mutex::default(),
             goes_on: Default::default(),
         })
     }
 
-    fn public(&self) -> PublicKey {
+    pub fn public(&self) -> PublicKey {
         PublicKey::from_point(KeyType::P384, self.key.public_key().as_ref()).unwrap()
     }
 
@@ -80,7 +87,7 @@ impl Peer {
         self.asked.lock().unwrap().clear();
     }
 
-    fn asked(&self) -> Vec<HttpRequest> {
+    pub fn asked(&self) -> Vec<HttpRequest> {
         self.asked.lock().unwrap().clone()
     }
 
@@ -120,7 +127,9 @@ impl Peer {
 impl HttpClient for Peer {
     fn send(&self, request: HttpRequest) -> Answering<'_> {
         if request.method == HttpMethod::Get {
-            let chain = self.chain.lock().unwrap().clone().and_then(|(_, pem)| pem);
+            let place = self.places.lock().unwrap().get(&request.url).cloned();
+            let chain = place.or_else(|| self.chain.lock().unwrap().clone().and_then(|(_, pem)| pem));
+            self.fetched.lock().unwrap().push(request.url);
             let status = if chain.is_some() { 200 } else { 404 };
             let body = chain.unwrap_or_default().into_bytes();
             return Box::pin(async move { Ok(HttpAnswer { status, body }) });
@@ -154,6 +163,12 @@ async fn house(database: Option<Database>, peer: &Arc<Peer>) -> House {
 
 /// Two collections that the stand-in signs, one of them with a preview, and one that this server signs itself.
 async fn pinned(database: Option<Database>, peer: &Arc<Peer>, pins: Pins) -> House {
+    let dir = tempfile::tempdir().unwrap();
+    let ctx = open(dir.path(), database.as_ref(), peer, pins).await;
+    House { dir, ctx, database }
+}
+
+pub async fn open(dir: &Path, database: Option<&Database>, peer: &Arc<Peer>, pins: Pins) -> Context {
     let signer = Signer::Autograph(AutographSettings {
         url: "https://autograph.test:8443/base".into(),
         id: "kinto".into(),
@@ -168,12 +183,10 @@ async fn pinned(database: Option<Database>, peer: &Arc<Peer>, pins: Pins) -> Hou
         ResourceSettings { signer, ..previewed },
         line("/buckets/own", None, "/buckets/published"),
     ];
-    let dir = tempfile::tempdir().unwrap();
-    let mut options = options(dir.path(), database.as_ref());
+    let mut options = options(dir, database);
     options.collections = Settings { resources, ..Settings::default() };
     options.http = Some(Arc::clone(peer) as _);
-    let ctx = startup::open(options).await.unwrap();
-    House { dir, ctx, database }
+    startup::open(options).await.unwrap()
 }
 
 async fn to_sign(site: &Site) -> Result<Value, Error> {

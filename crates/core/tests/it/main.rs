@@ -5,6 +5,7 @@
 mod authorities;
 mod backup;
 mod collection_autograph;
+mod collection_autograph_chains;
 mod collection_chains;
 mod collection_signing;
 mod collection_signing_reading;

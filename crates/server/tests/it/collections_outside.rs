@@ -151,6 +151,17 @@ async fn the_autograph_of_a_second_server_signs_and_readers_with_its_root_believ
 
         let heartbeat = house.ask_as_nobody("GET", "/v1/__heartbeat__").send().await.expect(200);
         assert_eq!(heartbeat["signer"], true);
+        let chain = reqwest::get(bundles[0]["x5u"].as_str().unwrap()).await.unwrap();
+        let chain = Chain::from_pem(&chain.text().await.unwrap()).unwrap();
+        let metrics = house.ask("GET", "/metrics").send().await.text();
+        for (element, certificate) in ["leaf", "intermediate", "root"].into_iter().zip(chain.certificates()) {
+            let line = format!(
+                "countersign_chain_not_after_seconds{{key=\"autograph:remote-settings\",element=\"{element}\"}} {}\n",
+                certificate.not_after().as_second()
+            );
+            assert!(metrics.contains(&line), "{line}{metrics}");
+        }
+        assert!(!metrics.contains("autograph:plain"), "it has no chain\n{metrics}");
         house.close().await;
     }
     autograph.serving.abort();

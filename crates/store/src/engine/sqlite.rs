@@ -25,7 +25,7 @@ const WRITER_CACHE: &str = "-32768";
 const READER_CACHE: &str = "-8192";
 /// After how many pages of 4 KiB the write-ahead log is copied to the file: a page that was written often is
 /// copied once.
-const CHECKPOINT_AFTER: &str = "4000";
+const CHECKPOINT_AFTER: &str = "16000";
 
 pub(crate) struct SqliteEngine {
     // A second writing connection is what makes "database is locked".

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt};
@@ -17,7 +17,7 @@ pub struct FileWriter {
     name: FileName,
     path: Path,
     /// What is less than a part.
-    rest: BytesMut,
+    rest: Vec<u8>,
     to: To,
 }
 
@@ -50,13 +50,7 @@ impl Files {
     /// [`FilesError::BadName`] if it is too long here.
     pub fn create(&self, name: &FileName) -> Result<FileWriter, FilesError> {
         let path = self.path(name)?;
-        Ok(FileWriter {
-            files: self.clone(),
-            name: name.clone(),
-            path,
-            rest: BytesMut::new(),
-            to: To::Nowhere,
-        })
+        Ok(FileWriter { files: self.clone(), name: name.clone(), path, rest: Vec::new(), to: To::Nowhere })
     }
 
     /// Publishes what one file has under another name too, in the place of what is there.
@@ -75,10 +69,15 @@ impl FileWriter {
     /// [`FilesError::Differs`] if it is there with other content, and those of [`Files::put`]; then the file is to be
     /// given up.
     pub async fn write(&mut self, piece: &[u8]) -> Result<(), FilesError> {
-        self.rest.extend_from_slice(piece);
-        while self.rest.len() >= PART {
-            let part = self.rest.split_to(PART).freeze();
-            self.part(part).await?;
+        let mut piece = piece;
+        while !piece.is_empty() {
+            let (now, later) = piece.split_at(piece.len().min(PART - self.rest.len()));
+            self.rest.extend_from_slice(now);
+            piece = later;
+            if self.rest.len() == PART {
+                let part = std::mem::take(&mut self.rest);
+                self.part(part.into()).await?;
+            }
         }
         Ok(())
     }
@@ -120,7 +119,7 @@ impl FileWriter {
     }
 
     async fn end(&mut self) -> Result<(), FilesError> {
-        let rest = self.rest.split().freeze();
+        let rest = Bytes::from(std::mem::take(&mut self.rest));
         if matches!(self.to, To::Nowhere) {
             return self.files.put_new(&self.name, rest).await;
         }

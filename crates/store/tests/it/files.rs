@@ -59,18 +59,20 @@ pub async fn conformance(files: &Files) {
 /// What holds for files that are written piece by piece, on every place.
 pub async fn conformance_of_pieces(files: &Files) {
     // Of less than a part, of parts to the byte, and of more.
-    for (number, size) in [0, 10, 5 << 20, 12 << 20, (15 << 20) + 1].into_iter().enumerate() {
+    for (number, size) in [0, 10, 5 << 20, (10 << 20) + 1].into_iter().enumerate() {
         let content = bytes(size);
         let file = name(&format!("pieces/{number}"));
         // The same content again is success, in whatever pieces.
-        for piece in [1 << 20, (5 << 20) + 7, 20 << 20] {
+        for piece in [1 << 20, 20 << 20] {
             assert!(write(files, &file, &content, piece).await.is_ok(), "{size} by {piece}");
             assert_eq!(files.get(&file).await.unwrap().unwrap(), content);
         }
         let mut other = content.clone();
         other.push(1);
         let mut changed = content.clone();
-        changed.last_mut().map_or((), |last| *last ^= 1);
+        if let Some(last) = changed.last_mut() {
+            *last ^= 1;
+        }
         for different in [&other[..], &changed, &content[..size / 2]].into_iter().filter(|d| *d != content) {
             let written = write(files, &file, different, 1 << 20).await;
             assert!(matches!(written, Err(FilesError::Differs { name }) if name == file), "{size}");
@@ -97,12 +99,12 @@ pub async fn conformance_of_pieces(files: &Files) {
     assert_eq!(files.get(&unfinished).await.unwrap().unwrap(), "first");
 
     // A copy replaces what is there, and stays when the file goes.
-    let (from, to) = (name("pieces/4"), name("newest"));
+    let (from, to) = (name("pieces/3"), name("newest"));
     for _ in 0..2 {
         files.copy(&from, &to).await.unwrap();
-        assert_eq!(files.get(&to).await.unwrap().unwrap(), bytes((15 << 20) + 1));
+        assert_eq!(files.get(&to).await.unwrap().unwrap(), bytes((10 << 20) + 1));
         files.put(&to, Bytes::from_static(b"old")).await.unwrap();
-        assert_eq!(files.get(&from).await.unwrap().unwrap().len(), (15 << 20) + 1);
+        assert_eq!(files.get(&from).await.unwrap().unwrap().len(), (10 << 20) + 1);
     }
     files.copy(&from, &to).await.unwrap();
     files.delete(&from).await.unwrap();

@@ -1,9 +1,10 @@
 //! `demo`: the main job end to end, on real files, with every result checked by somebody else.
 //!
-//! A server is started on the embedded defaults, as anyone would start it, and spoken to over HTTP with the
-//! token of its first start. Nothing here has a way that a user would not have.
+//! A server is started on the embedded defaults, as anyone would start it, told only which collections it signs,
+//! and spoken to over HTTP with the token of its first start. Nothing here has a way that a user would not have.
 
 mod authority;
+mod collection;
 mod input;
 mod openssl;
 mod report;
@@ -69,8 +70,13 @@ pub async fn run(context: &Context, options: &Demo) -> Result<Outcome, Failure> 
         signature.proof = stage.prove(&reader, &key, signature).await?;
     }
 
+    say("publishing a collection that two agree on");
+    let (signature, changed) = collection::run(&stage, &server, &reader, &key).await?;
+    signatures.push(signature);
+
     say("changing what was signed");
-    let tampered = tamper::run(&stage, &authorities, &inputs.program.file, &signatures, &key)?;
+    let mut tampered = tamper::run(&stage, &authorities, &inputs.program.file, &signatures, &key)?;
+    tampered.push(changed);
 
     let (address, pid) = (server.address().to_owned(), server.id());
     let kept = match after {
@@ -124,7 +130,7 @@ fn make_directory(named: Option<&Path>) -> Result<PathBuf, Failure> {
             path
         }
     };
-    for below in ["keys", "signatures", "proofs"] {
+    for below in ["data", "keys", "signatures", "proofs"] {
         make(&path.join(below)).map_err(|error| Failure::file("make", &path, &error))?;
     }
     fs::canonicalize(&path).map_err(|error| Failure::file("find", &path, &error))

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use crate::api::{Api, Request};
 use crate::failure::{Failure, OrUnknown as _};
+use crate::files::{self, Mode};
 use crate::secret;
 use crate::transport::Transport;
 
@@ -15,6 +18,13 @@ use crate::transport::Transport;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// What has no default: which collections are signed, and where they go.
+const CONFIGURATION: &str = r#"[[collections.resource]]
+source = "/buckets/staging"
+destination = "/buckets/prod"
+review = true
+"#;
 
 /// What becomes of a server when the work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +44,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server on `DIRECTORY/data` and a free port, and waits until it is ready.
+    /// Starts a server on `DIRECTORY/data`, which it configures, and a free port, and waits until it is ready.
     ///
     /// # Errors
     /// If it ends or is not ready in time, with the last thing it said.
     pub async fn start(directory: &Path, after: After) -> Result<Self, Failure> {
         let program = std::env::current_exe().or_unknown("cannot find this program's own file")?;
         let (data, log) = (directory.join("data"), directory.join("server.log"));
+        files::write(&data.join("countersign.toml"), CONFIGURATION.as_bytes(), Mode::Public)?;
         let said = File::create(&log).map_err(|error| Failure::file("write", &log, &error))?;
         let said_too = said.try_clone().map_err(|error| Failure::file("write", &log, &error))?;
         let mut command = Command::new(program);
@@ -108,7 +119,15 @@ impl Server {
     /// If there is no such token.
     pub fn api(&self) -> Result<Api, Failure> {
         let token = secret::first_line(&self.data.join("admin.token"))?;
-        Ok(Api::new(Transport::remote(&self.address, Some(&token), None)?))
+        self.api_as(Some(&token))
+    }
+
+    /// A client with this token, or with none.
+    ///
+    /// # Errors
+    /// If the token is malformed.
+    pub fn api_as(&self, token: Option<&Zeroizing<String>>) -> Result<Api, Failure> {
+        Ok(Api::new(Transport::remote(&self.address, token, None)?))
     }
 
     /// Lets it live on.

@@ -93,7 +93,7 @@ impl Stage {
     }
 
     /// Keeps a signature in a file, and asks openssl about it.
-    fn keep(
+    pub fn keep(
         &self,
         input: &Input,
         who: &Authority,
@@ -101,7 +101,7 @@ impl Stage {
         content: ToSign,
         signature: &[u8],
     ) -> Result<Signature, Failure> {
-        let stem = format!("{}.{}.{scheme}", input.what, who.name);
+        let stem = format!("{}.{}.{scheme}", input.what, who.name.replace('/', "-"));
         let file = self.directory.join("signatures").join(format!("{stem}.sig"));
         files::write(&file, signature, Mode::Public)?;
         Ok(Signature {
@@ -149,7 +149,28 @@ impl Stage {
         files::write(&files::with_suffix(file, ".entry"), &proven.entry, Mode::Public)?;
         proof_holds(file, key, signature).map(Check::from)
     }
+
+    /// A signature that was made just now, with its place in the log, which not every answer of a server says.
+    pub async fn find(
+        &self,
+        reader: &LogReader<'_>,
+        key: &VerifierKey,
+        mut signature: Signature,
+    ) -> Result<Signature, Failure> {
+        let size = reader.checkpoint(key).await?.1.head.size;
+        for index in (size.saturating_sub(RECENT)..size).rev() {
+            signature.log_index = index;
+            signature.proof = self.prove(reader, key, &signature).await?;
+            if signature.proof == Check::Good {
+                break;
+            }
+        }
+        Ok(signature)
+    }
 }
+
+/// How far from the end of the log [`Stage::find`] looks.
+const RECENT: u64 = 16;
 
 /// The name of the tag, which is its file's.
 const TAG: &str = "job.tag";

@@ -1,13 +1,10 @@
 //! Whether the keys sign: what a heartbeat asks.
 
-use std::time::Instant;
-
 use countersign_model::Format;
 use countersign_records::collections::content_signature::{Mode, Profile, Writer};
 
 use super::keys;
 use crate::collections::autograph;
-use crate::collections::settings::{self, Signer};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::{self, Order};
@@ -35,21 +32,9 @@ pub async fn heartbeat(ctx: &Context) -> Result<(), Error> {
 
 /// The same by every Autograph.
 async fn elsewhere(ctx: &Context) -> Result<(), Error> {
-    let mut asked = Vec::new();
-    for resource in &ctx.collections.settings.resources {
-        let Signer::Autograph(autograph) = &resource.signer else { continue };
-        let (profile, content) = match resource.profile {
-            settings::Profile::ContentSignature => (Profile::Modern, r#"{"data":[],"last_modified":"0"}"#),
-            settings::Profile::Seed => (Profile::Seed, r#"[{"id":"heartbeat"}]"#),
-        };
-        let one = (&autograph.url, &autograph.id, &autograph.key_ids, &autograph.pins, profile);
-        if asked.contains(&one) {
-            continue;
-        }
-        asked.push(one);
-        let deadline = Instant::now() + autograph.timeout;
-        let signed = autograph::sign(ctx, autograph, profile, &[content.to_owned()], deadline).await;
-        signed.map_err(|error| Error::Internal(format!("the Autograph at `{}`: {error}", autograph.url)))?;
+    for (autograph, profile) in autograph::services(&ctx.collections.settings) {
+        let probed = autograph::probe(ctx, autograph, profile).await;
+        probed.map_err(|error| Error::Internal(format!("the Autograph at `{}`: {error}", autograph.url)))?;
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ mod workflow;
 
 pub use heartbeat::heartbeat;
 pub use resource::{BadResource, Matched, Place, Resources};
+pub(super) use sign::bundles_of;
 pub(crate) use sign::verify;
 
 use serde_json::Value;

@@ -204,7 +204,7 @@ fn by_one_of(bundles: &[Bundle], keys: &[PublicKey], to_sign: &ToSign) -> bool {
 }
 
 /// The signatures in a collection's metadata.
-pub(super) fn bundles_of(row: &ObjectRow) -> Vec<Bundle> {
+pub(in crate::collections) fn bundles_of(row: &ObjectRow) -> Vec<Bundle> {
     #[derive(serde::Deserialize)]
     struct Metadata {
         #[serde(default)]

@@ -40,6 +40,59 @@ async fn a_refusal_in_a_batch_leaves_the_others() {
     }
 }
 
+/// So many that they are written while others are applied.
+#[tokio::test]
+async fn a_long_batch_does_what_its_requests_do_one_after_the_other() {
+    const PUTS: i64 = 1_000;
+    const DIFFERENT: i64 = 300;
+    for house in House::on_both().await {
+        let admin = Person::admin(&house);
+        admin.makes_a_collection().await;
+        let far = admin.put(&format!("{RECORDS}/far"), json!({})).await.timestamp() + 60_000;
+        let calls = (0..PUTS).map(|n| {
+            let path = format!("PUT {RECORDS}/{:03}", n % DIFFERENT);
+            match n % 100 {
+                // Nothing has this timestamp.
+                50 => ask(&path, json!({"data": {"n": n}})).if_match(1),
+                // All want the same.
+                99 => ask(&path, json!({"data": {"n": n, "last_modified": far}})),
+                _ => ask(&path, json!({"data": {"n": n}})),
+            }
+        });
+        let mut calls: Vec<_> = calls.collect();
+        calls.push(ask(&format!("GET {RECORDS}"), Value::Null));
+        let got = admin.batch(calls).await;
+        let (list, got) = got.split_last().unwrap();
+        let expected = |n: i64| match n {
+            _ if n % 100 == 50 => 412,
+            _ if n < DIFFERENT => 201,
+            _ => 200,
+        };
+        let statuses: Vec<_> = got.iter().map(super::Got::status).collect();
+        assert_eq!(statuses, (0..PUTS).map(expected).collect::<Vec<_>>());
+        let done = got.iter().filter(|got| got.status() != 412);
+        let mut times: Vec<_> = done.map(super::Got::timestamp).collect();
+        times.sort_unstable();
+        assert!(times.is_sorted_by(|a, b| a < b), "no two have one timestamp");
+        assert!(times.contains(&far));
+
+        let mut records: Vec<(String, i64)> = list
+            .data()
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|record| record["id"] != "far")
+            .map(|record| (record["id"].as_str().unwrap().into(), record["n"].as_i64().unwrap()))
+            .collect();
+        records.sort();
+        let last_of = |id: i64| (0..PUTS).rev().find(|n| n % DIFFERENT == id && n % 100 != 50).unwrap_or(-1);
+        let expected = (0..DIFFERENT).map(|id| (format!("{id:03}"), last_of(id))).filter(|(_, n)| *n >= 0);
+        assert_eq!(records, expected.collect::<Vec<_>>());
+        assert_eq!(admin.get(RECORDS).await.data(), list.data());
+        house.end().await;
+    }
+}
+
 #[tokio::test]
 async fn groups_that_a_batch_changes_count_in_it() {
     let house = House::new(None).await;
