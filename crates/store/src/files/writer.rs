@@ -9,16 +9,26 @@ use object_store::{MultipartUpload, ObjectStoreExt};
 
 use super::{FileName, Files, FilesError};
 
-/// A file that never changes, while it is written: see [`Files::create`].
+/// A file while it is written: see [`Files::create`] and [`Files::replace`].
 ///
 /// Nobody sees it before [`FileWriter::finish`].
 pub struct FileWriter {
     files: Files,
     name: FileName,
     path: Path,
+    over: Over,
     /// What is less than a part.
     rest: Vec<u8>,
     to: To,
+}
+
+/// What becomes of a file that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// It stays, and must be the same.
+    Same,
+    /// It is replaced.
+    Any,
 }
 
 /// Where the parts go.
@@ -49,16 +59,27 @@ impl Files {
     /// # Errors
     /// [`FilesError::BadName`] if it is too long here.
     pub fn create(&self, name: &FileName) -> Result<FileWriter, FilesError> {
-        let path = self.path(name)?;
-        Ok(FileWriter { files: self.clone(), name: name.clone(), path, rest: Vec::new(), to: To::Nowhere })
+        self.writer(name, Over::Same)
     }
 
-    /// Publishes what one file has under another name too, in the place of what is there.
+    /// Begins a file, to be written piece by piece, that takes the place of what is there.
     ///
     /// # Errors
-    /// [`FilesError::Full`], [`FilesError::Unavailable`]: the old content is still there.
-    pub async fn copy(&self, from: &FileName, to: &FileName) -> Result<(), FilesError> {
-        Ok(self.store.copy(&self.path(from)?, &self.path(to)?).await?)
+    /// [`FilesError::BadName`] if it is too long here.
+    pub fn replace(&self, name: &FileName) -> Result<FileWriter, FilesError> {
+        self.writer(name, Over::Any)
+    }
+
+    fn writer(&self, name: &FileName, over: Over) -> Result<FileWriter, FilesError> {
+        let path = self.path(name)?;
+        Ok(FileWriter {
+            files: self.clone(),
+            name: name.clone(),
+            path,
+            over,
+            rest: Vec::new(),
+            to: To::Nowhere,
+        })
     }
 }
 
@@ -105,7 +126,7 @@ impl FileWriter {
 
     async fn part(&mut self, part: Bytes) -> Result<(), FilesError> {
         if matches!(self.to, To::Nowhere) {
-            self.to = To::open(&self.files, &self.path).await?;
+            self.to = To::open(&self.files, &self.path, self.over).await?;
         }
         let same = match &mut self.to {
             To::Upload(upload) => {
@@ -121,7 +142,10 @@ impl FileWriter {
     async fn end(&mut self) -> Result<(), FilesError> {
         let rest = Bytes::from(std::mem::take(&mut self.rest));
         if matches!(self.to, To::Nowhere) {
-            return self.files.put_new(&self.name, rest).await;
+            return match self.over {
+                Over::Same => self.files.put_new(&self.name, rest).await,
+                Over::Any => self.files.put(&self.name, rest).await,
+            };
         }
         if !rest.is_empty() {
             self.part(rest).await?;
@@ -129,7 +153,7 @@ impl FileWriter {
         let same = match &mut self.to {
             To::Upload(upload) => {
                 // It would be replaced.
-                if self.files.exists(&self.name).await? {
+                if self.over == Over::Same && self.files.exists(&self.name).await? {
                     return Err(FilesError::Unavailable { reason: "written meanwhile".into() });
                 }
                 upload.complete().await?;
@@ -147,7 +171,10 @@ impl FileWriter {
 }
 
 impl To {
-    async fn open(files: &Files, path: &Path) -> Result<Self, FilesError> {
+    async fn open(files: &Files, path: &Path, over: Over) -> Result<Self, FilesError> {
+        if over == Over::Any {
+            return Ok(Self::Upload(files.store.put_multipart(path).await?));
+        }
         match files.store.get(path).await {
             Ok(found) => {
                 Ok(Self::Stored(Stored { content: found.into_stream().boxed(), piece: Bytes::new() }))

@@ -98,18 +98,16 @@ pub async fn conformance_of_pieces(files: &Files) {
     assert!(file.finish().await.unwrap_err().is_retryable());
     assert_eq!(files.get(&unfinished).await.unwrap().unwrap(), "first");
 
-    // A copy replaces what is there, and stays when the file goes.
-    let (from, to) = (name("pieces/3"), name("newest"));
-    for _ in 0..2 {
-        files.copy(&from, &to).await.unwrap();
-        assert_eq!(files.get(&to).await.unwrap().unwrap(), bytes((10 << 20) + 1));
-        files.put(&to, Bytes::from_static(b"old")).await.unwrap();
-        assert_eq!(files.get(&from).await.unwrap().unwrap().len(), (10 << 20) + 1);
+    // What is mutable is replaced, at the end.
+    let newest = name("newest");
+    for size in [6 << 20, 3, 0, (5 << 20) + 1] {
+        let before = files.get(&newest).await.unwrap();
+        let mut file = files.replace(&newest).unwrap();
+        file.write(&bytes(size)).await.unwrap();
+        assert_eq!(files.get(&newest).await.unwrap(), before);
+        file.finish().await.unwrap();
+        assert_eq!(files.get(&newest).await.unwrap().unwrap(), bytes(size));
     }
-    files.copy(&from, &to).await.unwrap();
-    files.delete(&from).await.unwrap();
-    assert!(files.exists(&to).await.unwrap());
-    assert!(files.copy(&from, &to).await.is_err());
 }
 
 /// Bytes that are not the same again after 256 of them.

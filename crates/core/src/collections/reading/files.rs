@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_store::{CollectionsTx, FileName, FilesError, ObjectRow};
+use countersign_store::{CollectionsTx, FileName, FileWriter, FilesError, ObjectRow};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -271,33 +271,40 @@ async fn write(ctx: &Context, uri: &str) -> Result<Option<Version>, PublishError
         return Ok(None);
     }
     let document = Document::new(&collection, row, version.timestamp, Which::default())?;
-    let name = format!("{folder}/changeset-{}.json", version.last_modified).parse()?;
-    write_document(ctx, &mut tx, document, &name).await?;
+    let mut files = [
+        ctx.files.create(&format!("{folder}/changeset-{}.json", version.last_modified).parse()?)?,
+        ctx.files.replace(&format!("{folder}/changeset.json").parse()?)?,
+    ];
+    let written = write_document(&mut tx, document, &mut files).await;
     drop(tx);
-    ctx.files.copy(&name, &format!("{folder}/changeset.json").parse()?).await?;
+    if written.is_err() {
+        for file in &mut files {
+            file.give_up().await;
+        }
+    }
+    written?;
+    let [version_file, mut newest] = files;
+    if let Err(error) = version_file.finish().await {
+        newest.give_up().await;
+        return Err(error.into());
+    }
+    newest.finish().await?;
     remove_old(ctx, &folder).await?;
     Ok(Some(version))
 }
 
-/// Writes a document, of which a piece is in memory at a time.
+/// Writes a document to files, of which a piece is in memory at a time.
 async fn write_document(
-    ctx: &Context,
     tx: &mut CollectionsTx,
     mut document: Document,
-    name: &FileName,
+    files: &mut [FileWriter],
 ) -> Result<(), PublishError> {
-    let mut file = ctx.files.create(name)?;
-    let written = async {
-        while let Some(piece) = document.next(tx).await? {
+    while let Some(piece) = document.next(tx).await? {
+        for file in &mut *files {
             file.write(piece.as_bytes()).await?;
         }
-        Ok::<_, PublishError>(())
-    };
-    if let Err(error) = written.await {
-        file.give_up().await;
-        return Err(error);
     }
-    Ok(file.finish().await?)
+    Ok(())
 }
 
 /// Removes all versions but the newest ones.
