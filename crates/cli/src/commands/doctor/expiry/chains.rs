@@ -65,7 +65,7 @@ fn judge(elements: &[Element], now: Timestamp) -> Check {
     let hint = if list.iter().any(|one| one.element == "root") {
         "a root is not renewed: see \"Certificate chains\" in docs/surfaces/collections.md"
     } else {
-        "leaves and intermediates are renewed by a running server: its log says why not"
+        "a running server renews its leaves and intermediates, and its log says why not; those of an `autograph:` key are renewed by who runs it"
     };
     Check::new("chains", state, format!("{verb}: {found}")).hint(hint)
 }
