@@ -47,7 +47,9 @@ async fn without_authorities_the_short_form_validates_all_that_signed_and_names_
 
 #[tokio::test]
 async fn what_belongs_to_others_is_no_tag_at_the_root() {
-    let house = House::with("[tags]\nroot_forms = true").await;
+    // Also where the others are switched off.
+    let others = "[collections]\nenabled = false\n[autograph]\nenabled = false";
+    let house = House::with(&format!("[tags]\nroot_forms = true\n{others}")).await;
     authority(&house, "a").await;
     for path in ["/v1", "/buckets", "/api", "/__heartbeat__", "/.well-known", "/favicon.ico", "/auths"] {
         for method in ["GET", "POST", "PUT", "DELETE"] {
