@@ -81,7 +81,7 @@ enum Subject {
         #[arg(long)]
         database: Option<String>,
         /// The peer's program.
-        #[arg(long, default_value = "target/test-venv/bin/kinto")]
+        #[arg(long, default_value = "target/kinto-venv/bin/kinto")]
         kinto: PathBuf,
         /// How many records the large collection has.
         #[arg(long, default_value_t = 100_000)]
