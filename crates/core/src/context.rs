@@ -59,6 +59,7 @@ pub struct Inner {
     pub(crate) appliance: crate::appliance::Memory,
     pub(crate) authorities: crate::tags::authorities::State,
     pub(crate) collections: crate::collections::State,
+    pub(crate) tuf: crate::tuf::State,
     pub(crate) generation: AtomicI64,
     pub(crate) stale: AtomicBool,
     pub(crate) control: Arc<Identity>,
@@ -169,6 +170,11 @@ impl Context {
     /// What is kept for signed collections.
     pub fn collections(&self) -> &crate::collections::State {
         &self.collections
+    }
+
+    /// What is kept for the TUF service.
+    pub fn tuf(&self) -> &crate::tuf::State {
+        &self.tuf
     }
 
     /// Where published files are.

@@ -14,6 +14,7 @@
 //! autograph  requests signed with Hawk
 //! certify    certificates, requests for them, OpenPGP keys
 //! collections  records that are reviewed, signed and published
+//! tuf          metadata that several people sign, artifacts in hash bins, publication
 //! ```
 
 pub mod appliance;
@@ -41,6 +42,7 @@ pub mod signing;
 mod snapshot;
 pub mod startup;
 pub mod tags;
+pub mod tuf;
 
 pub use caller::{Caller, Identity, TokenRef};
 pub use context::{Context, Limits, SystemClock};

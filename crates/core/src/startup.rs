@@ -37,7 +37,7 @@ use crate::error::Error;
 use crate::home::StoreHome;
 use crate::random::{self, RequestIds};
 use crate::snapshot::{Cache, Snapshot};
-use crate::{background, collections, log, policy, publication};
+use crate::{background, collections, log, policy, publication, tuf};
 
 /// What to open, and how.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub struct OpenOptions {
     pub limits: Limits,
     /// What the configuration says of collections.
     pub collections: collections::Settings,
+    /// What the configuration says of the TUF service.
+    pub tuf: tuf::Settings,
     /// What sends requests to others; `None`: nobody is asked, and nobody told.
     pub http: Option<Arc<dyn HttpClient>>,
 }
@@ -80,6 +82,7 @@ impl OpenOptions {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             limits: Limits::default(),
             collections: collections::Settings::default(),
+            tuf: tuf::Settings::default(),
             http: None,
         }
     }
@@ -170,6 +173,7 @@ pub struct Prepared {
     passphrase: Option<Secret>,
     limits: Limits,
     collections: collections::Settings,
+    tuf: tuf::Settings,
     http: Option<Arc<dyn HttpClient>>,
     guardian: Guardian,
     sandbox: Vec<String>,
@@ -207,6 +211,7 @@ pub fn prepare(options: OpenOptions) -> Result<Prepared, StartError> {
         passphrase: options.passphrase,
         limits: options.limits,
         collections: options.collections,
+        tuf: options.tuf,
         http: options.http,
         guardian,
         sandbox: vec!["warning: this process is not confined".into()],
@@ -252,6 +257,7 @@ impl Prepared {
             passphrase,
             limits,
             collections,
+            tuf,
             http,
             guardian,
             sandbox,
@@ -277,6 +283,7 @@ impl Prepared {
             snapshot,
             limits,
             collections,
+            tuf: tuf::State::new(tuf),
             sandbox,
         };
         let key_host = parts.key_host.clone();
@@ -302,6 +309,7 @@ struct Parts {
     snapshot: Snapshot,
     limits: Limits,
     collections: collections::State,
+    tuf: tuf::State,
     sandbox: Vec<String>,
 }
 
@@ -322,6 +330,7 @@ impl Parts {
             appliance: crate::appliance::Memory::default(),
             authorities: Default::default(),
             collections: self.collections,
+            tuf: self.tuf,
             generation: AtomicI64::new(self.generation),
             stale: AtomicBool::new(false),
             control: Arc::new(owner()),
