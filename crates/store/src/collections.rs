@@ -5,11 +5,14 @@
 //! ordered by the bytes of their ids and, each having another one, by their timestamps.
 //!
 //! Reading and writing go through a [`CollectionsTx`], because a request looks at many objects that belong
-//! together, and a group of requests is written at once. Whatever can be many goes to and fro in bulk: keys and
-//! rows as one JSON argument a statement (on SQLite rows as many arguments), the texts of a large list joined by the
-//! database.
+//! together, and a group of requests is written at once. Whatever can be many goes to and fro in bulk: keys as one
+//! JSON argument a statement, rows as many arguments (on PostgreSQL as columns), the texts of a large list joined by
+//! the database.
 
+mod columns;
 mod difference;
+mod entries;
+mod equal;
 mod list;
 mod member;
 mod mention;
@@ -29,6 +32,7 @@ use crate::store::Store;
 use crate::tasks::{self, NewTask};
 
 pub use difference::{Difference, ObjectDifference};
+pub use entries::Entries;
 pub use list::CollectionStates;
 pub use object::{ObjectRow, Page, PageOrder, PageQuery};
 pub use text::{ChangesChunk, RecordsChunk};
@@ -59,7 +63,8 @@ impl Store {
         Ok(CollectionsTx::new(self.engine.begin(Access::Snapshot).await?, self.kind()))
     }
 
-    /// Begins to write. There is one writer at a time, of all nodes: others wait here, and none collides.
+    /// Begins to write. There is one writer at a time, of all nodes: others wait here, and none collides. Entries that
+    /// are due are written first, so that what they tell of is still as it was.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if others write for too long (5 s on SQLite, 30 s on PostgreSQL).
@@ -69,7 +74,9 @@ impl Store {
             // Each statement after this one sees all that earlier writers did.
             tx.execute("select pg_advisory_xact_lock($1)", &[WRITERS_LOCK.into()]).await?;
         }
-        Ok(CollectionsTx::new(tx, self.kind()))
+        let mut tx = CollectionsTx::new(tx, self.kind());
+        tx.write_due().await?;
+        Ok(tx)
     }
 }
 

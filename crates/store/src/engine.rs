@@ -64,7 +64,11 @@ pub(crate) trait Transaction: Send {
     async fn query(&mut self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, Failure>;
 
     /// Runs one statement and gives its rows one by one, for tables of any size.
-    fn stream<'a>(&'a mut self, sql: &'static str) -> BoxStream<'a, Result<Row, StoreError>>;
+    fn stream<'a>(
+        &'a mut self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> BoxStream<'a, Result<Row, StoreError>>;
 
     /// Runs one statement and gives the number of rows that it changed.
     async fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64, Failure>;
@@ -79,6 +83,16 @@ pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
+    /// PostgreSQL only: `unnest` makes a column of it.
+    Column(Column),
+}
+
+/// Many values of one type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    Ints(Vec<i64>),
+    Texts(Vec<Option<String>>),
+    Bytes(Vec<Option<Vec<u8>>>),
 }
 
 impl Value {
@@ -101,7 +115,11 @@ impl Value {
 
     /// Refuses what only one of the engines would take.
     fn check(values: &[Self]) -> Result<(), StoreError> {
-        let has_nul = |value: &Self| matches!(value, Self::Text(Some(text)) if text.contains('\0'));
+        let has_nul = |value: &Self| match value {
+            Self::Text(Some(text)) => text.contains('\0'),
+            Self::Column(Column::Texts(texts)) => texts.iter().flatten().any(|text| text.contains('\0')),
+            _ => false,
+        };
         if values.iter().any(has_nul) {
             return Err(StoreError::Unstorable { what: "a text with a NUL character" });
         }

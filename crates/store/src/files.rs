@@ -3,8 +3,11 @@
 //! A write is atomic on both: a reader sees the old content or the new one. On a directory it is durable
 //! when the call returns. Names that never change their content (versions, tiles, hashed targets) go
 //! through [`Files::put_new`]; the few that do (a checkpoint, a timestamp) through [`Files::put`], last,
-//! by whoever holds the publication's lock. What may be large is written piece by piece: [`Files::create`].
+//! by whoever holds the publication's lock. What may be large is written piece by piece: [`Files::create`];
+//! what is many, together: [`Files::put_all_new`].
 
+mod look;
+mod many;
 mod writer;
 
 use std::fmt;
@@ -18,6 +21,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
+pub use look::{FileEntry, FilePart};
 pub use writer::FileWriter;
 
 /// Where published files are.
@@ -155,6 +159,8 @@ fn is_storage_full(error: &(dyn std::error::Error + 'static)) -> bool {
 pub struct Files {
     store: Arc<dyn ObjectStore>,
     prefix: Option<FileName>,
+    /// Where files are written many at a time.
+    directory: Option<PathBuf>,
 }
 
 impl Files {
@@ -172,7 +178,8 @@ impl Files {
                 let store = LocalFileSystem::new_with_prefix(path)
                     .map_err(|error| unusable(error.to_string()))?
                     .with_fsync(true);
-                Ok(Self { store: Arc::new(store), prefix: None })
+                let directory = path.canonicalize().map_err(|error| unusable(error.to_string()))?;
+                Ok(Self { store: Arc::new(store), prefix: None, directory: Some(directory) })
             }
             FilesConfig::S3(url) => open_s3(url),
         }
@@ -229,6 +236,13 @@ impl Files {
         }
     }
 
+    /// How many bytes are free on the disk of the files; `None` where that is not known: not in a directory, or the
+    /// system does not say.
+    pub fn free(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(self.directory.as_deref()?).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// The names of all files whose first segments are `under`, sorted; of all files if `None`.
     ///
     /// # Errors
@@ -241,16 +255,8 @@ impl Files {
         let mut listing = self.store.list(path.as_ref());
         let mut names = Vec::new();
         while let Some(found) = listing.try_next().await? {
-            let name = match &self.prefix {
-                Some(prefix) => found
-                    .location
-                    .as_ref()
-                    .strip_prefix(prefix.as_str())
-                    .and_then(|name| name.strip_prefix('/')),
-                None => Some(found.location.as_ref()),
-            };
             // What is not a name of ours was put there by somebody else.
-            names.extend(name.and_then(|name| name.parse::<FileName>().ok()));
+            names.extend(self.name_of(found.location.as_ref()));
         }
         names.sort();
         Ok(names)
@@ -265,6 +271,15 @@ impl Files {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The name of what is at this path.
+    fn name_of(&self, path: &str) -> Option<FileName> {
+        let name = match &self.prefix {
+            Some(prefix) => path.strip_prefix(prefix.as_str())?.strip_prefix('/')?,
+            None => path,
+        };
+        name.parse().ok()
     }
 
     fn path(&self, name: &FileName) -> Result<Path, FilesError> {
@@ -307,7 +322,7 @@ fn open_s3(url: &str) -> Result<Files, FilesError> {
         builder = builder.with_region(region);
     }
     let store = builder.build().map_err(|error| FilesError::Configuration { reason: error.to_string() })?;
-    Ok(Files { store: Arc::new(store), prefix: location.prefix })
+    Ok(Files { store: Arc::new(store), prefix: location.prefix, directory: None })
 }
 
 /// The parts of `s3://BUCKET/PREFIX?endpoint=URL&region=NAME`.

@@ -50,11 +50,13 @@ mod principals;
 mod publication;
 mod recorded;
 pub mod snapshot;
+mod sql;
 mod store;
 mod tag_requests;
 mod tags;
 mod tasks;
 mod tokens;
+mod tuf;
 
 pub use appliance::{
     ApplianceBatch, CertificateRecord, ListRecord, OpenPgpRecord, RsaRecord, TreeMemberRecord, TreeRecord,
@@ -63,14 +65,14 @@ pub use authorities::{AuthorityKeyRecord, AuthorityRecord, AuthorityRevocation, 
 pub use authority_bundle::BundleRecord;
 pub use autograph::HawkRequest;
 pub use collections::{
-    ChangesChunk, CollectionStates, CollectionsTx, Difference, ObjectDifference, ObjectRow, Page, PageOrder,
-    PageQuery, RecordsChunk, Writes,
+    ChangesChunk, CollectionStates, CollectionsTx, Difference, Entries, ObjectDifference, ObjectRow, Page,
+    PageOrder, PageQuery, RecordsChunk, Writes,
 };
 pub use content_chains::{AuthorityRole, ContentAuthority, ContentChain};
 pub use data_keys::DataKey;
 pub use engine::Kind as EngineKind;
 pub use error::StoreError;
-pub use files::{FileName, FileWriter, Files, FilesConfig, FilesError};
+pub use files::{FileEntry, FileName, FilePart, FileWriter, Files, FilesConfig, FilesError};
 pub use heads::{HeadChange, LogHead};
 pub use idempotency::Begin;
 pub use keys::{KeyRecord, KeyState};
@@ -85,5 +87,10 @@ pub use tags::{
     ExpectedTag, TagFilter, TagHiding, TagRecord, TagSignature, TagSummary, TagVersionSummary, TagWrite,
     WrittenTag,
 };
-pub use tasks::{Failed, NewTask, Task, TaskRecord, TaskState};
+pub use tasks::{Failed, HeldClaim, NewTask, Task, TaskRecord, TaskState};
 pub use tokens::{TokenKind, TokenRecord};
+pub use tuf::{
+    ArtifactPage, ArtifactRow, ChallengeRow, HostedRow, MAX_CHALLENGES, Moving, MovingRoles, NewArtifact,
+    NewTufTask, PendingRow, QueuedTask, RoleRow, StagedChange, Staging, TaskChange, TufCounts, TufProgress,
+    TufTask, TufTx, Waiting, WaitingTufTask,
+};

@@ -149,6 +149,19 @@ impl Store {
         self.settle(id, sql, &[id.into(), fence.into(), lease_end(now, lease)]).await
     }
 
+    /// Gives back the tasks of `queue` that `owner` has claimed: it is not at them any more, because it has just
+    /// started. They can be claimed at once.
+    ///
+    /// # Errors
+    /// Those of any write.
+    pub async fn release_claims(&self, queue: &str, owner: &str) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        let sql = "update task set locked_by = null, locked_until = null
+                   where queue = $1 and locked_by = $2 and state = 'waiting'";
+        tx.execute(sql, &[queue.into(), owner.into()]).await?;
+        tx.commit().await
+    }
+
     /// Ends a claimed task: it is done, and removed.
     ///
     /// # Errors
@@ -239,6 +252,34 @@ impl Store {
         }
         tx.commit().await
     }
+}
+
+/// The claim on a task, which nobody else can take while this is there, however late it has become.
+pub struct HeldClaim {
+    // Rolled back when it is dropped: nothing was written.
+    _tx: Box<dyn Transaction>,
+}
+
+impl Store {
+    /// Makes sure that the task is claimed with this `fence`, and keeps it from being claimed again until what is given
+    /// is dropped: for a step outside of the database that must not be made by whoever has lost the task.
+    ///
+    /// A transaction is open meanwhile, so let it be short.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if it was claimed again since, or is finished.
+    pub async fn hold_claim(&self, id: i64, fence: i64) -> Result<HeldClaim, StoreError> {
+        let mut tx = self.write().await?;
+        hold(tx.as_mut(), id, fence).await?;
+        Ok(HeldClaim { _tx: tx })
+    }
+}
+
+/// Locks a claimed task for the rest of a transaction.
+pub(crate) async fn hold(tx: &mut dyn Transaction, id: i64, fence: i64) -> Result<(), StoreError> {
+    let sql = "update task set fence = fence
+               where id = $1 and fence = $2 and state = 'waiting' and locked_until is not null";
+    if tx.execute(sql, &[id.into(), fence.into()]).await? == 1 { Ok(()) } else { Err(lost(id)) }
 }
 
 const CLAIM_SQLITE: &str = "

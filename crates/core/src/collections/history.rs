@@ -1,5 +1,7 @@
 //! What was done in a bucket, by whom and when: entries of `/buckets/B/history`.
 
+mod many;
+
 use std::fmt::Write as _;
 
 use countersign_model::canonical::write_content_signature;
@@ -13,6 +15,8 @@ use super::error::Error;
 use super::ids;
 use super::object::damaged;
 use super::uri::{Kind, ListUri, ObjectUri};
+
+pub(super) use many::ManyEntries;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,19 +53,15 @@ impl Entry<'_> {
     /// are in the order of their names.
     pub(super) fn row(&self, list: &ListUri) -> Result<ObjectRow, Error> {
         let id = ids::ordered(self.last_modified)?;
-        let write = |text: &str, out: &mut String| {
-            write_content_signature(&Value::from(text), out).map_err(|_| damaged(self.uri))
-        };
-        let mut by = String::new();
-        write(self.by, &mut by)?;
+        let by = text_of(self.uri, self.by)?;
         let mut permissions = String::from("{");
         for (i, (name, principals)) in self.permissions.iter().enumerate() {
             permissions.push_str(if i == 0 { "" } else { "," });
-            write(name, &mut permissions)?;
+            permissions.push_str(&text_of(self.uri, name)?);
             permissions.push(':');
             for (i, principal) in principals.iter().enumerate() {
                 permissions.push(if i == 0 { '[' } else { ',' });
-                write(principal, &mut permissions)?;
+                permissions.push_str(&text_of(self.uri, principal)?);
             }
             permissions.push_str(if principals.is_empty() { "[]" } else { "]" });
         }
@@ -103,6 +103,13 @@ impl Entry<'_> {
             content: None,
         })
     }
+}
+
+/// A text as canonical JSON.
+fn text_of(uri: &ObjectUri, text: &str) -> Result<String, Error> {
+    let mut out = String::with_capacity(text.len() + 2);
+    write_content_signature(&Value::from(text), &mut out).map_err(|_| damaged(uri))?;
+    Ok(out)
 }
 
 /// Takes out of an entry who may do what with its target, unless one of `principals` may write that.

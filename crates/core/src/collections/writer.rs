@@ -19,7 +19,7 @@ use super::autograph::Held;
 use super::call::{Answer, Call, Method, Target};
 use super::error::Error;
 use super::judge::{self, Room};
-use super::uri::{ListUri, ObjectUri};
+use super::uri::{Kind, ListUri, ObjectUri};
 use super::who::Who;
 use super::work::{Mode, Trial, Work};
 use super::{accounts, default_bucket, reading, schema, signer};
@@ -66,6 +66,9 @@ pub(super) fn writes(call: &Call) -> bool {
 
 async fn read(ctx: &Context, who: &Who, calls: &[Call]) -> Vec<Answer> {
     let work = async {
+        if calls.iter().any(asks_for_history) {
+            ctx.store().write_due_entries().await?;
+        }
         let mut work = Work::begin(ctx, Mode::Read).await?;
         prefetch(&mut work, calls).await?;
         Ok::<_, Error>(work)
@@ -90,6 +93,15 @@ async fn read(ctx: &Context, who: &Who, calls: &[Call]) -> Vec<Answer> {
         answers.push(answer);
     }
     answers
+}
+
+/// Whether the answer has entries that may still have to be written.
+fn asks_for_history(call: &Call) -> bool {
+    match &call.target {
+        Target::Object(uri) => uri.kind() == Kind::History,
+        Target::List(list) => list.kind() == Kind::History,
+        Target::Permissions => false,
+    }
 }
 
 /// Loads what the calls are about, and what that is in.
@@ -228,6 +240,7 @@ fn gather(first: Job, receiver: &mut mpsc::Receiver<Job>) -> (Vec<Job>, Option<J
 
 /// Does the work of a group and answers everybody.
 async fn settle(ctx: &Context, mut group: Vec<Job>) {
+    let signs = group.iter().any(|job| job.signs);
     while !group.is_empty() {
         match attempt(ctx, &mut group).await {
             Ok(answers) => {
@@ -247,6 +260,10 @@ async fn settle(ctx: &Context, mut group: Vec<Job>) {
                 }
             }
         }
+    }
+    // The history of many copies is written now that nobody waits for it; else whoever writes next does it.
+    if signs && let Err(error) = ctx.store().write_due_entries().await {
+        tracing::warn!(%error, "entries of the history are still to be written");
     }
 }
 

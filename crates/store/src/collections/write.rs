@@ -1,15 +1,15 @@
 //! Writing: what a group of requests changed, in a few statements.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::CollectionsTx;
 use super::list::{ListRow, range_under};
 use super::object::ObjectRow;
 use super::sql::{Sql, items, over_items, pairs};
-use super::values;
+use super::{columns, values};
 use crate::engine::{Kind, Value};
 use crate::error::StoreError;
+use crate::sql::Items;
 
 /// Changes that are written together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,31 +25,31 @@ pub struct Writes {
     pub members: Vec<(String, Vec<String>)>,
 }
 
+// The lowest timestamp that is written comes as `disorder`: see there, in the migration.
 const PUT_LISTS: Sql = over_items!(
-    "insert into collection_list (uri, last_modified, largest)
-     select item.value ->> 0, cast(item.value ->> 1 as bigint), cast(item.value ->> 2 as bigint) from",
+    "insert into collection_list (uri, last_modified, largest, disorder)
+     select item.value ->> 0, cast(item.value ->> 1 as bigint), cast(item.value ->> 2 as bigint),
+         cast(item.value ->> 3 as bigint) from",
     "where true
      on conflict (uri) do update set
          last_modified = case when excluded.last_modified > collection_list.last_modified
              then excluded.last_modified else collection_list.last_modified end,
          largest = case when excluded.largest > collection_list.largest
-             then excluded.largest else collection_list.largest end
+             then excluded.largest else collection_list.largest end,
+         disorder = collection_list.disorder +
+             case when excluded.disorder <= collection_list.last_modified then 1 else 0 end
      returning list, uri, largest"
 );
-
-const PUT_OBJECTS: &str =
-    "insert into collection_object (list, id, last_modified, deleted, data, permissions, content)
-     select cast(item.value ->> 0 as bigint), item.value ->> 1, cast(item.value ->> 2 as bigint),
-         cast(item.value ->> 3 as bigint), item.value ->> 4, item.value ->> 5, decode(item.value ->> 6, 'hex')
-     from json_array_elements($1::json) as item(value)
-     on conflict (list, id) do update set
-         last_modified = excluded.last_modified, deleted = excluded.deleted, data = excluded.data,
-         permissions = excluded.permissions, content = excluded.content";
 
 const ERASE: Sql = over_items!(
     "delete from collection_object where (list, id) in
          (select l.list, item.value ->> 1 from",
     "cross join collection_list l where l.uri = item.value ->> 0)"
+);
+
+const DISTURB: Sql = over_items!(
+    "update collection_list set disorder = disorder + 1 where uri in (select item.value ->> 0 from",
+    ")"
 );
 
 const DROP_MEMBERS: Sql =
@@ -82,6 +82,8 @@ impl CollectionsTx {
     pub async fn remove_under(&mut self, uri: &str) -> Result<(), StoreError> {
         let (from, to) = range_under(uri);
         let range = [(&from).into(), (&to).into()];
+        let sql = "update collection_list set disorder = disorder + 1 where uri >= $1 and uri < $2";
+        self.tx.execute(sql, &range).await?;
         let sql = "delete from collection_object where list in
                        (select list from collection_list where uri >= $1 and uri < $2)";
         self.tx.execute(sql, &range).await?;
@@ -94,31 +96,33 @@ impl CollectionsTx {
         for some in keys.chunks(ITEMS_AT_ONCE) {
             let values = [pairs(some.iter().map(|(list, id)| (list.as_str(), id.as_str())))];
             self.tx.execute(ERASE.of(self.kind), &values).await?;
+            let lists: BTreeSet<&str> = some.iter().map(|(list, _)| list.as_str()).collect();
+            self.tx.execute(DISTURB.of(self.kind), &[items(lists)]).await?;
         }
         Ok(())
     }
 
     /// Makes the lists that are written to, or brings them up to date, and gives their numbers.
     async fn put_lists(&mut self, writes: &Writes) -> Result<BTreeMap<String, i64>, StoreError> {
-        let mut changed: BTreeMap<&str, (i64, usize)> = BTreeMap::new();
+        let mut changed: BTreeMap<&str, ListChange> = BTreeMap::new();
         for (list, last_modified) in &writes.timestamps {
-            let entry = changed.entry(list).or_insert((*last_modified, 0));
-            entry.0 = entry.0.max(*last_modified);
+            let change = changed.entry(list).or_default();
+            change.last_modified = change.last_modified.max(*last_modified);
         }
         for object in &writes.objects {
-            let entry = changed.entry(&object.list).or_insert((object.last_modified, 0));
-            *entry = (entry.0.max(object.last_modified), entry.1.max(object.data.len()));
+            changed.entry(&object.list).or_default().add(object);
         }
         let mut numbers = BTreeMap::new();
         if changed.is_empty() {
             return Ok(numbers);
         }
         let mut items = Items::default();
-        for (uri, (last_modified, largest)) in changed {
+        for (uri, change) in changed {
             items.open();
             items.text(uri)?;
-            items.number(last_modified);
-            items.number(i64::try_from(largest).unwrap_or(i64::MAX));
+            items.number(change.last_modified);
+            items.number(i64::try_from(change.largest).unwrap_or(i64::MAX));
+            items.number(change.lowest);
             items.close();
         }
         for row in self.tx.query(PUT_LISTS.of(self.kind), &[items.take()]).await? {
@@ -141,9 +145,8 @@ impl CollectionsTx {
             rows.push((list, object));
         }
         match self.kind {
-            // In this process JSON would cost more than the rows.
             Kind::Sqlite => self.put_values(&rows).await,
-            Kind::Postgres => self.put_json(&rows).await,
+            Kind::Postgres => self.put_columns(&rows).await,
         }
     }
 
@@ -154,30 +157,9 @@ impl CollectionsTx {
         Ok(())
     }
 
-    async fn put_json(&mut self, rows: &[(i64, &ObjectRow)]) -> Result<(), StoreError> {
-        let mut items = Items::default();
-        for (list, object) in rows {
-            items.open();
-            items.number(*list);
-            items.text(&object.id)?;
-            items.number(object.last_modified);
-            items.number(object.deleted.into());
-            items.text(&object.data)?;
-            match &object.permissions {
-                Some(permissions) => items.text(permissions)?,
-                None => items.null(),
-            }
-            match &object.content {
-                Some(content) => items.hex(content),
-                None => items.null(),
-            }
-            items.close();
-            if items.is_full() {
-                self.put(PUT_OBJECTS, &[items.take()]).await?;
-            }
-        }
-        if !items.is_empty() {
-            self.put(PUT_OBJECTS, &[items.take()]).await?;
+    async fn put_columns(&mut self, rows: &[(i64, &ObjectRow)]) -> Result<(), StoreError> {
+        for rows in columns::parts(rows) {
+            self.put(columns::PUT, &columns::of(rows)).await?;
         }
         Ok(())
     }
@@ -200,10 +182,34 @@ impl CollectionsTx {
     }
 }
 
+/// What is written to a list.
+#[derive(Clone, Copy, Debug)]
+struct ListChange {
+    last_modified: i64,
+    largest: usize,
+    /// No object has a lower timestamp.
+    lowest: i64,
+}
+
+impl Default for ListChange {
+    fn default() -> Self {
+        Self { last_modified: i64::MIN, largest: 0, lowest: ABOVE_ALL }
+    }
+}
+
+impl ListChange {
+    fn add(&mut self, object: &ObjectRow) {
+        self.last_modified = self.last_modified.max(object.last_modified);
+        self.largest = self.largest.max(object.data.len());
+        self.lowest = self.lowest.min(object.last_modified);
+    }
+}
+
+/// No timestamp is as high, and there is room to count on from it.
+const ABOVE_ALL: i64 = 1 << 62;
+
 /// Items that go in one statement.
 const ITEMS_AT_ONCE: usize = 10_000;
-/// Bytes after which a statement's argument is full.
-const FULL: usize = 4 << 20;
 
 /// The objects without those that a later one replaces.
 fn last_of_each(objects: &[ObjectRow]) -> impl Iterator<Item = &ObjectRow> {
@@ -212,62 +218,4 @@ fn last_of_each(objects: &[ObjectRow]) -> impl Iterator<Item = &ObjectRow> {
         objects.iter().rev().filter(|object| seen.insert((&object.list, &object.id))).collect();
     last.reverse();
     last.into_iter()
-}
-
-/// The argument of a statement over items, as it is written.
-#[derive(Default)]
-struct Items(String);
-
-impl Items {
-    fn open(&mut self) {
-        self.0.push_str(if self.0.is_empty() { "[[" } else { ",[" });
-    }
-
-    fn close(&mut self) {
-        // In place of the comma after the last member.
-        self.0.pop();
-        self.0.push(']');
-    }
-
-    fn number(&mut self, number: i64) {
-        // Writing to a text cannot fail.
-        let _ = write!(self.0, "{number},");
-    }
-
-    fn text(&mut self, text: &str) -> Result<(), StoreError> {
-        // In JSON it would be an escape, which the engines read differently.
-        if text.contains('\0') {
-            return Err(StoreError::Unstorable { what: "a text with a NUL character" });
-        }
-        self.0.push_str(&serde_json::to_string(text).map_err(|_| StoreError::Unstorable { what: "a text" })?);
-        self.0.push(',');
-        Ok(())
-    }
-
-    fn hex(&mut self, bytes: &[u8]) {
-        self.0.push('"');
-        for byte in bytes {
-            let _ = write!(self.0, "{byte:02x}");
-        }
-        self.0.push_str("\",");
-    }
-
-    fn null(&mut self) {
-        self.0.push_str("null,");
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.0.len() >= FULL
-    }
-
-    /// What was written, and begins again.
-    fn take(&mut self) -> Value {
-        let mut text = std::mem::take(&mut self.0);
-        text.push(']');
-        Value::Text(Some(text))
-    }
 }

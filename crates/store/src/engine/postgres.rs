@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::query::Query;
 use sqlx::{ConnectOptions, Postgres};
 
-use super::{Access, Engine, Kind, Row, Transaction, Value};
+use super::{Access, Column, Engine, Kind, Row, Transaction, Value};
 use crate::error::{Failure, StoreError};
 
 /// How long to wait for a connection, be it a new one or one that others use.
@@ -37,6 +37,12 @@ impl PostgresEngine {
                 // A plan that was made while the tables were small would be kept, and reads whole lists to find
                 // one object when they have grown. Making a plan each time costs a fraction of a millisecond.
                 ("plan_cache_mode", "force_custom_plan"),
+                // For the same reason: of a list that has grown since it was counted, all would be fetched and
+                // sorted for each few objects that are asked for in the order of an index.
+                ("enable_bitmapscan", "off"),
+                ("random_page_cost", "1.1"),
+                // Two lists of a hundred thousand objects are compared without a file.
+                ("work_mem", "32MB"),
             ])
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
@@ -85,8 +91,15 @@ impl Transaction for PostgresTransaction {
         Ok(rows.into_iter().map(Row::Postgres).collect())
     }
 
-    fn stream<'a>(&'a mut self, sql: &'static str) -> BoxStream<'a, Result<Row, StoreError>> {
-        sqlx::query(sql).fetch(&mut *self.0).map_ok(Row::Postgres).map_err(StoreError::from).boxed()
+    fn stream<'a>(
+        &'a mut self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> BoxStream<'a, Result<Row, StoreError>> {
+        match bind(sql, values) {
+            Ok(query) => query.fetch(&mut *self.0).map_ok(Row::Postgres).map_err(StoreError::from).boxed(),
+            Err(error) => stream::once(async { Err(error) }).boxed(),
+        }
     }
 
     async fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64, Failure> {
@@ -104,5 +117,8 @@ fn bind(sql: &'static str, values: &[Value]) -> Result<Query<'static, Postgres, 
         Value::Int(number) => query.bind(*number),
         Value::Text(text) => query.bind(text.clone()),
         Value::Bytes(bytes) => query.bind(bytes.clone()),
+        Value::Column(Column::Ints(numbers)) => query.bind(numbers.clone()),
+        Value::Column(Column::Texts(texts)) => query.bind(texts.clone()),
+        Value::Column(Column::Bytes(bytes)) => query.bind(bytes.clone()),
     }))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sqlx::query::Query;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -22,7 +22,7 @@ const READERS: u32 = 4;
 /// How many KiB of the file a connection keeps in memory: the writer, which looks at the largest lists, and
 /// each reader.
 const WRITER_CACHE: &str = "-32768";
-const READER_CACHE: &str = "-8192";
+const READER_CACHE: &str = "-4096";
 /// After how many pages of 4 KiB the write-ahead log is copied to the file: a page that was written often is
 /// copied once.
 const CHECKPOINT_AFTER: &str = "16000";
@@ -94,8 +94,15 @@ impl Transaction for SqliteTransaction {
         Ok(rows.into_iter().map(Row::Sqlite).collect())
     }
 
-    fn stream<'a>(&'a mut self, sql: &'static str) -> BoxStream<'a, Result<Row, StoreError>> {
-        sqlx::query(sql).fetch(&mut *self.0).map_ok(Row::Sqlite).map_err(StoreError::from).boxed()
+    fn stream<'a>(
+        &'a mut self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> BoxStream<'a, Result<Row, StoreError>> {
+        match bind(sql, values) {
+            Ok(query) => query.fetch(&mut *self.0).map_ok(Row::Sqlite).map_err(StoreError::from).boxed(),
+            Err(error) => stream::once(async { Err(error) }).boxed(),
+        }
     }
 
     async fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64, Failure> {
@@ -109,11 +116,12 @@ impl Transaction for SqliteTransaction {
 
 fn bind(sql: &'static str, values: &[Value]) -> Result<Query<'static, Sqlite, SqliteArguments>, StoreError> {
     Value::check(values)?;
-    Ok(values.iter().fold(sqlx::query(sql), |query, value| match value {
-        Value::Int(number) => query.bind(*number),
-        Value::Text(text) => query.bind(text.clone()),
-        Value::Bytes(bytes) => query.bind(bytes.clone()),
-    }))
+    values.iter().try_fold(sqlx::query(sql), |query, value| match value {
+        Value::Int(number) => Ok(query.bind(*number)),
+        Value::Text(text) => Ok(query.bind(text.clone())),
+        Value::Bytes(bytes) => Ok(query.bind(bytes.clone())),
+        Value::Column(_) => Err(StoreError::Unstorable { what: "a column as one argument" }),
+    })
 }
 
 /// Makes the database file with mode 0600, and takes the lock under which one process at a time sets

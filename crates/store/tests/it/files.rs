@@ -56,6 +56,49 @@ pub async fn conformance(files: &Files) {
     assert_eq!(won, 1);
 }
 
+/// What holds for many files that are written at once, on every place.
+pub async fn conformance_of_many(files: &Files) {
+    let many = |count: usize| -> Vec<(FileName, Bytes)> {
+        (0..count).map(|n| (name(&format!("many/{}/{n}.bin", n % 3)), Bytes::from(bytes(n * 10)))).collect()
+    };
+    files.put_all_new(Vec::new()).await.unwrap();
+    // What was written before, by anybody, is success if it is the same.
+    files.put_new(&name("many/1/40.bin"), Bytes::from(bytes(400))).await.unwrap();
+    for count in [1, 100, 250] {
+        files.put_all_new(many(count)).await.unwrap();
+        let mut names: Vec<_> = many(count).into_iter().map(|(name, _)| name).collect();
+        names.extend((count < 41).then(|| name("many/1/40.bin")));
+        names.sort();
+        assert_eq!(files.list(Some(&name("many"))).await.unwrap(), names);
+    }
+    for (name, content) in many(250) {
+        assert_eq!(files.get(&name).await.unwrap(), Some(content));
+    }
+
+    // With other content, as long as it was or longer, it is not, and what was there stays.
+    for other in [bytes(401), [&[1], &bytes(400)[1..]].concat(), vec![]] {
+        let mut some = many(60);
+        some[40].1 = other.into();
+        let refused = files.put_all_new(some).await;
+        assert!(
+            matches!(refused, Err(FilesError::Differs { name: which }) if which == name("many/1/40.bin"))
+        );
+    }
+    assert_eq!(files.get(&name("many/1/40.bin")).await.unwrap().unwrap(), bytes(400));
+
+    // Two at once write the same.
+    let again = |count| {
+        let files = files.clone();
+        let some = many(count).into_iter().map(|(file, content)| (name(&format!("again/{file}")), content));
+        let some: Vec<_> = some.collect();
+        tokio::spawn(async move { files.put_all_new(some).await })
+    };
+    let (one, other) = (again(90), again(80));
+    one.await.unwrap().unwrap();
+    other.await.unwrap().unwrap();
+    assert_eq!(files.list(Some(&name("again"))).await.unwrap().len(), 90);
+}
+
 /// What holds for files that are written piece by piece, on every place.
 pub async fn conformance_of_pieces(files: &Files) {
     // Of less than a part, of parts to the byte, and of more.
@@ -133,6 +176,28 @@ async fn a_directory_holds_files_that_are_written_piece_by_piece() {
     // Nothing of what was given up.
     let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!names.into_iter().any(|name| name.to_string_lossy().contains('#')));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_holds_files_that_are_written_many_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("files");
+    conformance_of_many(&Files::open(&FilesConfig::Directory(place.clone())).unwrap()).await;
+    let mut dirs = vec![place.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap()) {
+            assert!(!entry.file_name().to_string_lossy().contains('#'));
+            dirs.extend(entry.file_type().unwrap().is_dir().then(|| entry.path()));
+        }
+    }
+
+    // What a process that was killed has left is in nobody's way, and something that is no directory is told.
+    let files = Files::open(&FilesConfig::Directory(place.clone())).unwrap();
+    std::fs::write(place.join("left#1"), b"half").unwrap();
+    let put = async |text| files.put_all_new(vec![(name(text), Bytes::from_static(b"whole"))]).await;
+    put("left").await.unwrap();
+    assert_eq!(files.get(&name("left")).await.unwrap().unwrap(), "whole");
+    assert!(matches!(put("left/below").await, Err(FilesError::Configuration { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use countersign_store::{Files, FilesConfig};
 
-use crate::files::{conformance, conformance_of_pieces};
+use crate::files::{conformance, conformance_of_many, conformance_of_pieces};
 
 /// Starts the service in the thread of a Python process that ends with this one, and makes the bucket.
 const SERVICE: &str = r#"
@@ -86,5 +86,6 @@ async fn with_credentials() {
         let files = Files::open(&FilesConfig::S3(url)).unwrap();
         conformance(&files).await;
         conformance_of_pieces(&files).await;
+        conformance_of_many(&files).await;
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use countersign_store::{Failed, NewTask, Store, StoreError, Task, TaskState};
 
-use crate::support::{on_each_engine, time};
+use crate::support::{on_each_engine, postgres, time};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -173,4 +173,42 @@ async fn a_dead_task_is_not_revived_beside_a_new_one_with_its_key() {
         assert!(!t.store.revive(id, time(2)).await.unwrap());
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_claim_that_is_held_is_not_taken_over_however_late_it_is_and_a_lost_one_cannot_be_held() {
+    on_each_engine(async |t| {
+        t.store.enqueue(&task("x"), time(0)).await.unwrap();
+        let first = claim(&t.store, 0).await.unwrap();
+        drop(t.store.hold_claim(first.id, first.fence).await.unwrap());
+        // The 30 s are over, and nobody held it.
+        let next = claim(&t.store, 31).await.unwrap();
+        assert!(is_lost(t.store.hold_claim(first.id, first.fence).await));
+        let mut tx = t.store.tuf_write().await.unwrap();
+        assert!(is_lost(tx.hold_lease(first.id, first.fence).await));
+        drop(tx);
+        let mut tx = t.store.tuf_write().await.unwrap();
+        tx.hold_lease(next.id, next.fence).await.unwrap();
+        tx.commit().await.unwrap();
+        t.store.finish(next.id, next.fence).await.unwrap();
+        assert!(is_lost(t.store.hold_claim(next.id, next.fence).await));
+    })
+    .await;
+    // On SQLite whoever would claim waits.
+    let t = postgres().await;
+    t.store.enqueue(&task("x"), time(0)).await.unwrap();
+    let first = claim(&t.store, 0).await.unwrap();
+    let held = t.store.hold_claim(first.id, first.fence).await.unwrap();
+    assert_eq!(claim(&t.store, 31).await, None);
+    drop(held);
+    // Given back a moment after.
+    let mut next = None;
+    for _ in 0..100 {
+        next = claim(&t.store, 31).await;
+        if next.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(next.unwrap().fence, first.fence + 1);
 }

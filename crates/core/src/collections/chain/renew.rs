@@ -14,10 +14,10 @@ use tokio::task::JoinHandle;
 use super::{Used, host_of, issue, load, used, wanted};
 use crate::background;
 use crate::collections::signer::keys::by_surface;
-use crate::collections::signer::lease::{self, Lease};
 use crate::context::Context;
 use crate::error::Error;
 use crate::keys::{self, NewKey};
+use crate::lease::{self, Lease};
 use crate::snapshot::KeyState;
 
 /// How often a node looks whether a chain is due, and takes over those of others.

@@ -237,7 +237,7 @@ impl Document {
 }
 
 /// Records that the database joins at once.
-const CHUNK: u32 = 4_000;
+const CHUNK: u32 = 2_000;
 
 /// The collection as it is, with the bucket that it is in.
 fn write_metadata(uri: &ObjectUri, collection: &ObjectRow, out: &mut String) -> Result<(), Error> {

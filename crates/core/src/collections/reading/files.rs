@@ -26,10 +26,10 @@ use super::changeset::{Document, Which, objects, readers};
 use super::monitor::{Entry, collections_at, entry, records_of};
 use crate::collections::error::Error;
 use crate::collections::signer;
-use crate::collections::signer::lease::{self, Lease};
 use crate::collections::uri::{ListUri, ObjectUri};
 use crate::collections::who::EVERYONE;
 use crate::context::Context;
+use crate::lease::{self, Lease};
 
 /// What this node knows of published files.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@
 //! publish    copying what differs                          sign       hash, sign, check, bundle
 //! groups     editors and reviewers                         events     who is told
 //! keys       made at start                                 refresh    signatures that have become old
-//! stamp      the timestamp within a text                   lease      what one node does at a time
-//! covered    what was signed last
+//! stamp      the timestamp within a text                   covered    what was signed last
+//! remember   the history of what was copied
 //! ```
 
 mod covered;
@@ -16,9 +16,9 @@ pub mod events;
 mod groups;
 mod heartbeat;
 pub mod keys;
-pub(crate) mod lease;
 mod publish;
 pub mod refresh;
+mod remember;
 pub mod resource;
 mod rules;
 mod sign;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use countersign_store::{Difference, ObjectDifference, ObjectRow, Writes};
 
+use super::remember::{self, Remembered};
 use super::stamp::with_timestamp;
 use crate::collections::error::Error;
 use crate::collections::object::{damaged, tombstone_row};
@@ -53,8 +54,10 @@ pub(super) async fn copy(
         differences = with_older(work, &from, &to, differences).await?;
     }
     if differences.is_empty() {
+        work.store().await?.set_equal(&from, &to_name).await?;
         return Ok(Copied::default());
     }
+    remember::order(&mut differences);
     let count = u32::try_from(differences.len()).map_err(|_| too_many())?;
     let wanted = match timestamps {
         Timestamps::New => count,
@@ -67,14 +70,16 @@ pub(super) async fn copy(
     let after = newest_published(work, &to).await?;
     let first = work.reserve(&to, wanted, after).await?;
     let last = first + i64::from(wanted) - 1;
+    let remembered = Remembered::begin(work, &to, &differences, timestamps, first).await?;
     let mut copy = Copy {
         next: first,
         reserved: first..=last,
         timestamps,
         copied: Copied::default(),
-        from,
+        from: from.clone(),
         to: to.clone(),
         taken: HashSet::new(),
+        remembered,
     };
     let mut rest = differences.as_slice();
     let mut at_once = FIRST_CHUNK;
@@ -85,8 +90,15 @@ pub(super) async fn copy(
         // As many as fit: a record can have megabytes.
         at_once = (CHUNK_BYTES / (written / chunk.len().max(1)).max(1)).clamp(1, MOST_AT_ONCE);
     }
-    let advance = Writes { timestamps: vec![(to_name, last)], ..Writes::default() };
-    work.flush().await?.write(&advance).await?;
+    let mut advanced = vec![(to_name.clone(), last)];
+    advanced.extend(copy.remembered.as_ref().map(Remembered::timestamp));
+    let advance = Writes { timestamps: advanced, ..Writes::default() };
+    let tx = work.flush().await?;
+    tx.write(&advance).await?;
+    tx.set_equal(&from, &to_name).await?;
+    if let Some(remembered) = copy.remembered {
+        remembered.end(work).await?;
+    }
     work.written_directly(&to);
     Ok(copy.copied)
 }
@@ -177,6 +189,8 @@ struct Copy {
     to: ListUri,
     /// Timestamps of copies that are not written yet.
     taken: HashSet<i64>,
+    /// What the history says of it.
+    remembered: Option<Remembered>,
 }
 
 impl Copy {
@@ -208,6 +222,9 @@ impl Copy {
         self.copied.count += chunk.len() as u64;
         self.copied.bytes += bytes as u64;
         self.taken.clear();
+        if let Some(remembered) = &mut self.remembered {
+            objects.extend(remembered.with(work, chunk, &objects)?);
+        }
         work.store().await?.write(&Writes { objects, ..Writes::default() }).await?;
         Ok(bytes)
     }

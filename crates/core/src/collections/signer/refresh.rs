@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
 
-use super::lease::{self, Lease};
 use super::resource::Matched;
 use super::sign::bundles_of;
 use super::{PLUGIN, keys};
@@ -21,6 +20,7 @@ use crate::collections::uri::ObjectUri;
 use crate::collections::who::Who;
 use crate::collections::writer::execute;
 use crate::context::Context;
+use crate::lease::{self, Lease};
 use crate::random;
 
 /// How often a node looks for what is due, about.

@@ -6,7 +6,7 @@ use countersign_model::{Format, KeyName, PublicKey, Surface, ToSign};
 use countersign_records::collections::content_signature::{
     Bundle, Mode, Pending, Profile as Form, Signer as Named, Writer,
 };
-use countersign_store::{CollectionsTx, ObjectRow};
+use countersign_store::{CollectionsTx, ObjectRow, RecordsChunk};
 use serde_json::Value;
 
 use super::publish::records_of;
@@ -132,7 +132,7 @@ fn form_of(matched: &Matched<'_>) -> Form {
     }
 }
 
-/// Hashes what is signed, chunk by chunk.
+/// Hashes what is signed, chunk by chunk: one is hashed while the database joins the next.
 pub(super) async fn hash(
     tx: &mut CollectionsTx,
     matched: &Matched<'_>,
@@ -142,17 +142,26 @@ pub(super) async fn hash(
     let form = form_of(matched);
     let mut writer = Writer::new(form, Mode::P384);
     let list = records_of(uri).to_string();
-    let mut after = None;
-    while let Some(chunk) = tx.canonical_records(&list, after.as_deref(), CHUNK).await? {
-        let text = match form {
-            Form::Modern => chunk.text,
-            Form::Seed => as_python(&chunk.text)?,
-        };
-        // The last one's id stands for the chunk, which the database put in the order of ids.
-        writer.record(&chunk.last_id, &text).map_err(|error| internal(&error))?;
-        after = Some(chunk.last_id);
+    let mut chunk = tx.canonical_records(&list, None, CHUNK).await?;
+    while let Some(records) = chunk {
+        let after = records.last_id.clone();
+        let hashing = tokio::task::spawn_blocking(move || add(writer, form, records));
+        let next = tx.canonical_records(&list, Some(&after), CHUNK).await;
+        writer = hashing.await.map_err(|error| internal(&error))??;
+        chunk = next?;
     }
     Ok(writer.finish(timestamp))
+}
+
+/// The message with some more records.
+fn add(mut writer: Writer, form: Form, records: RecordsChunk) -> Result<Writer, Error> {
+    let text = match form {
+        Form::Modern => records.text,
+        Form::Seed => as_python(&records.text)?,
+    };
+    // The last one's id stands for the chunk, which the database put in the order of ids.
+    writer.record(&records.last_id, &text).map_err(|error| internal(&error))?;
+    Ok(writer)
 }
 
 /// Whether one of the signatures in the metadata of a published collection is over its records as they are, by
@@ -219,7 +228,7 @@ pub(in crate::collections) fn bundles_of(row: &ObjectRow) -> Vec<Bundle> {
 }
 
 /// Records that the database joins at once.
-const CHUNK: u32 = 4_000;
+const CHUNK: u32 = 2_000;
 
 /// The same records in the dialect of Python.
 fn as_python(records: &str) -> Result<String, Error> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_store::{NewTask, Store, Task};
+use countersign_store::{HeldClaim, NewTask, Store, Task, TufTx};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -52,11 +52,33 @@ impl Lease {
         Ok(self.store.renew(task.id, task.fence, ctx.now(), self.length).await?)
     }
 
+    /// Makes sure that it is still here, in the transaction that writes what only its holder may write: nobody else
+    /// takes it before the end of the transaction.
+    ///
+    /// # Errors
+    /// If it has passed to somebody else: commit nothing.
+    pub(crate) async fn hold_in(&self, tx: &mut TufTx) -> Result<(), Error> {
+        let Some(task) = &self.task else { return Ok(()) };
+        Ok(tx.hold_lease(task.id, task.fence).await?)
+    }
+
+    /// Makes sure that it is still here, and that nobody else takes it before what is given is dropped, however late
+    /// that is: for a step outside of the database.
+    ///
+    /// # Errors
+    /// If it has passed to somebody else: stop.
+    pub(crate) async fn hold(&self) -> Result<Option<HeldClaim>, Error> {
+        let Some(task) = &self.task else { return Ok(None) };
+        Ok(Some(self.store.hold_claim(task.id, task.fence).await?))
+    }
+
     /// Gives it back.
     pub(crate) async fn release(mut self) {
-        if let Some(task) = self.task.take() {
-            finish(&self.store, &task).await;
+        if let Some(task) = &self.task {
+            finish(&self.store, task).await;
         }
+        // Not before: if this is given up in the middle, dropping gives it back.
+        self.task = None;
     }
 }
 
