@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use countersign_keyhost::client::{Home, KeyHost, Launch, PATIENCE, SignJob};
 use countersign_keyhost::seal::SealSource;
-use countersign_keyhost::wire::{Hello, KeySpec, VERSION, Welcome};
+use countersign_keyhost::wire::{Check, Hello, KeySpec, VERSION, Welcome};
 use countersign_model::policy::{Ask, Permit, Policy};
 use countersign_model::{Action, Format, KeyType, Resource, Surface, ToSign};
 
@@ -82,7 +82,7 @@ async fn main() {
                                 input: None,
                                 subject: None,
                                 request_id: "r".parse().unwrap(),
-                                verify: false,
+                                check: Check::Rsa,
                             };
                             host.sign(&sign, job).await.unwrap();
                             count.fetch_add(1, Ordering::Relaxed);

@@ -26,8 +26,8 @@ use crate::guardian::{GUARDIAN_COMMAND, receive_socket};
 use crate::host::Arguments;
 use crate::seal::SealSource;
 use crate::wire::{
-    self, Cause, FrameReader, HeadNote, Hello, HostError, ImportedKey, KeySpec, NewSeal, Request, Response,
-    Secret, SignItem, Welcome, WrappedDataKey,
+    self, Cause, Check, FrameReader, HeadNote, Hello, HostError, ImportedKey, KeySpec, NewSeal, Request,
+    Response, Secret, SignItem, Welcome, WrappedDataKey,
 };
 
 /// What the client asks its owner at each connection.
@@ -129,8 +129,8 @@ pub struct SignJob {
     pub subject: Option<String>,
     /// The request.
     pub request_id: RequestId,
-    /// Whether to check the signature before release (RSA is always checked).
-    pub verify: bool,
+    /// Whether the key host checks the signature before release.
+    pub check: Check,
 }
 
 /// A signature and its entry.
@@ -460,7 +460,7 @@ impl KeyHost {
         key: Option<(KeyName, KeyId)>,
         subject: Option<String>,
     ) -> Result<LogRef, HostError> {
-        allows(permit, recorded(op)?, key.as_ref().map(|(name, _)| name))?;
+        allows(permit, recorded(op, permit.action())?, key.as_ref().map(|(name, _)| name))?;
         match self.ask(&Request::Record { cause: cause(permit, request), op, key, subject }).await? {
             Response::Recorded { index } => self.log_ref(index),
             other => Err(unexpected(&other)),
@@ -967,7 +967,7 @@ fn sign_item(permit: &Permit, job: SignJob, blob: u32) -> Result<(Arc<[u8]>, Sig
         to_sign: job.to_sign.into(),
         input: job.input,
         subject: job.subject,
-        verify: job.verify,
+        check: job.check,
     };
     Ok((job.blob, item))
 }
@@ -995,8 +995,8 @@ fn allows(permit: &Permit, action: Action, key: Option<&KeyName>) -> Result<(), 
     }
 }
 
-/// The action that the permit for recording `op` is for.
-fn recorded(op: Op) -> Result<Action, HostError> {
+/// The action that the permit for recording `op` is for. `given`: the one that it is for, where several may be.
+fn recorded(op: Op, given: Action) -> Result<Action, HostError> {
     Ok(match op {
         Op::KeyRetire => Action::KeyRetire,
         Op::KeyRevoke => Action::KeyRevoke,
@@ -1006,6 +1006,8 @@ fn recorded(op: Op) -> Result<Action, HostError> {
         }
         Op::AuthoritySet => Action::AuthorityWrite,
         Op::TagWrite => Action::TagWrite,
+        Op::TufChange if matches!(given, Action::TufSign | Action::TufDelete) => given,
+        Op::TufChange => Action::TufWrite,
         // The key host writes these itself, with what they log.
         Op::Sign | Op::KeyCreate | Op::KeyImport | Op::KeyExport | Op::BackupCreate | Op::SealRotate => {
             return Err(HostError::Protocol(format!("{op:?} is not recorded by itself")));
@@ -1098,6 +1100,7 @@ mod tests {
             (Op::LogContinue, None),
             (Op::TokenRevoke, None),
             (Op::TagWrite, None),
+            (Op::TufChange, None),
             (Op::Sign, key(&mine)),
             (Op::BackupCreate, None),
             (Op::SealRotate, None),

@@ -135,8 +135,33 @@ pub struct SignItem {
     pub input: Option<[u8; 32]>,
     /// What was named.
     pub subject: Option<String>,
-    /// Whether to check the signature before it is released (RSA is always checked).
-    pub verify: bool,
+    /// Whether to check the signature before it is released.
+    pub check: Check,
+}
+
+/// When the key host checks a signature as a stranger would, before it releases it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Check {
+    /// If it is of RSA.
+    #[default]
+    Rsa,
+    /// Always.
+    Always,
+    /// Not where whoever asks checks what the signature becomes, and releases it only then: what is in a format of its
+    /// own. A bare signature of RSA is checked here all the same.
+    ByCaller,
+}
+
+impl Check {
+    /// Whether a signature by a key of `key_type` that is to be written in `format` is checked by the key host.
+    pub fn applies(self, key_type: KeyType, format: Format) -> bool {
+        let bare = matches!(format, Format::Raw | Format::RawUnprefixed | Format::ContentSignature);
+        match self {
+            Self::Always => true,
+            Self::Rsa => matches!(key_type, KeyType::Rsa(_)),
+            Self::ByCaller => matches!(key_type, KeyType::Rsa(_)) && bare,
+        }
+    }
 }
 
 /// [`ToSign`] on the wire.
@@ -627,5 +652,29 @@ impl FrameReader {
 impl Drop for FrameReader {
     fn drop(&mut self) {
         wipe(&mut self.buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_signature_of_rsa_is_checked_by_the_key_host_whatever_the_caller_says() {
+        let (rsa, p256) = (KeyType::Rsa(4096), KeyType::P256);
+        for (check, key_type, format, expected) in [
+            (Check::Rsa, rsa, Format::Kmod, true),
+            (Check::Rsa, rsa, Format::Raw, true),
+            (Check::Rsa, p256, Format::Raw, false),
+            (Check::Always, p256, Format::Raw, true),
+            (Check::Always, rsa, Format::Kmod, true),
+            (Check::ByCaller, rsa, Format::Kmod, false),
+            (Check::ByCaller, rsa, Format::Openpgp, false),
+            (Check::ByCaller, rsa, Format::Raw, true),
+            (Check::ByCaller, rsa, Format::RawUnprefixed, true),
+            (Check::ByCaller, p256, Format::Kmod, false),
+        ] {
+            assert_eq!(check.applies(key_type, format), expected, "{check:?} {key_type} {format}");
+        }
     }
 }

@@ -66,6 +66,9 @@ pub enum Op {
     AuthoritySet,
     /// A tag was hidden, restored, or written without a signature made here: `subject` begins with its name.
     TagWrite,
+    /// Metadata of the TUF repository that people sign was submitted, signed, overridden or stopped, or came into
+    /// force: `subject` says which, of what role and version, and with what digest.
+    TufChange,
     /// The first entry of a log that goes on from another after a restore: `subject` names the old
     /// origin, size and root.
     LogContinue,

@@ -29,6 +29,7 @@ pub mod policy;
 pub mod public_key;
 pub mod scheme;
 pub mod signing;
+pub mod ssh;
 pub mod strict_json;
 pub mod surface;
 pub mod time;

@@ -1,10 +1,10 @@
 //! Opened keys, by the hash of the blob they were opened from.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use countersign_model::key::PrivateKey as _;
-use countersign_model::public_key::Verifier;
+use countersign_model::public_key::Verifiers;
 use countersign_model::{KeyId, RawSignature, Scheme, ToSign, digest};
 
 use super::pool::lock;
@@ -17,8 +17,7 @@ pub(super) struct LoadedKey {
     pub(super) header: BlobHeader,
     pub(super) id: KeyId,
     pub(super) key: SoftKey,
-    /// One verifier a scheme, made at its first use.
-    verifiers: [OnceLock<Option<Verifier>>; Scheme::ALL.len()],
+    verifiers: Verifiers,
 }
 
 impl LoadedKey {
@@ -33,14 +32,12 @@ impl LoadedKey {
             return Err(HostError::BadBlob);
         }
         let id = key.public().id();
-        Ok(Self { header, id, key, verifiers: Default::default() })
+        Ok(Self { header, id, key, verifiers: Verifiers::default() })
     }
 
     /// Checks a signature as a stranger would.
     pub(super) fn verify(&self, scheme: Scheme, to_sign: &ToSign, signature: &RawSignature) -> bool {
-        let slot = Scheme::ALL.iter().position(|s| *s == scheme).unwrap_or(0);
-        let verifier = self.verifiers[slot].get_or_init(|| self.key.public().verifier(scheme).ok());
-        verifier.as_ref().is_some_and(|v| v.verify(to_sign, signature).is_ok())
+        self.verifiers.verify(self.key.public(), scheme, to_sign, signature).is_ok()
     }
 }
 

@@ -439,6 +439,7 @@ struct Task {
     key: Arc<LoadedKey>,
     scheme: Scheme,
     to_sign: ToSign,
+    /// Whether the signature is checked before it is released.
     verify: bool,
 }
 
@@ -449,8 +450,7 @@ impl Task {
 
     fn run(self) -> Result<RawSignature, HostError> {
         let signature = self.key.key.sign(self.scheme, &self.to_sign).map_err(key_error)?;
-        let always = matches!(self.key.header.key_type, KeyType::Rsa(_));
-        if (always || self.verify) && !self.key.verify(self.scheme, &self.to_sign, &signature) {
+        if self.verify && !self.key.verify(self.scheme, &self.to_sign, &signature) {
             return Err(HostError::NotVerified);
         }
         Ok(signature)
@@ -459,7 +459,7 @@ impl Task {
 
 /// Everything that can be refused is refused here, before anything is logged.
 fn check(key: Arc<LoadedKey>, item: SignItem) -> Result<(Task, Draft), HostError> {
-    let SignItem { blob: _, key: named, cause, format, scheme, to_sign, input, subject, verify } = item;
+    let SignItem { blob: _, key: named, cause, format, scheme, to_sign, input, subject, check } = item;
     if key.header.name != named {
         return Err(HostError::BadBlob);
     }
@@ -494,6 +494,7 @@ fn check(key: Arc<LoadedKey>, item: SignItem) -> Result<(Task, Draft), HostError
         subject,
         to_sign: Some(sha256_text(&to_sign.fingerprint())),
     };
+    let verify = check.applies(key_type, format);
     Ok((Task { key, scheme, to_sign, verify }, draft))
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use countersign_keyhost::client::{Home, KeyHost, Launch, MadeKey, SignJob, SignedRef, Status};
 use countersign_keyhost::seal::SealSource;
 use countersign_keyhost::wire::{
-    Hello, HostError, KeySpec, KnownHead, Secret, VERSION, Welcome, WrappedDataKey,
+    Check, Hello, HostError, KeySpec, KnownHead, Secret, VERSION, Welcome, WrappedDataKey,
 };
 use countersign_model::policy::{Ask, Permit, Policy};
 use countersign_model::{Action, Format, KeyName, KeyType, PrincipalName, Resource, Scheme, Surface, ToSign};
@@ -149,7 +149,7 @@ pub fn job(key: &MadeKey, scheme: Scheme, message: &[u8], request: &str) -> Sign
         input: Some(countersign_model::digest::sha256(message)),
         subject: None,
         request_id: request.parse().unwrap(),
-        verify: true,
+        check: Check::Always,
     }
 }
 

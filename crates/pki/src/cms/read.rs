@@ -239,6 +239,6 @@ impl<'a> SignerInfo<'a> {
         };
         let key = signer.public_key();
         let signature = algorithm::decode(self.signature, key).ok_or(CmsError::Invalid)?;
-        key.verify(scheme, &to_sign, &signature).map_err(|_| CmsError::Invalid)
+        signer.verify_with_key(scheme, &to_sign, &signature).map_err(|_| CmsError::Invalid)
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use countersign_model::{PublicKey, ToSign, pem};
+use countersign_model::public_key::{Verifiers, VerifyError};
+use countersign_model::{PublicKey, RawSignature, Scheme, ToSign, pem};
 use jiff::Timestamp;
 
 use super::{MAX_CERTIFICATE, X509Error, key_identifier};
@@ -27,6 +28,7 @@ pub struct Certificate {
     not_before: Timestamp,
     not_after: Timestamp,
     key: PublicKey,
+    verifiers: Verifiers,
     extensions: Extensions,
     /// The AlgorithmIdentifier of the signature.
     algorithm: Vec<u8>,
@@ -89,6 +91,7 @@ impl Certificate {
             not_before,
             not_after,
             key,
+            verifiers: Verifiers::default(),
             extensions,
             algorithm: algorithm.to_vec(),
             signature: signature.to_vec(),
@@ -167,6 +170,16 @@ impl Certificate {
     /// What the key is for; empty if the certificate does not say.
     pub fn purposes(&self) -> &[extension::Purpose] {
         &self.extensions.purposes
+    }
+
+    /// Checks a signature by its key, which is parsed once for all signatures that are checked with this certificate.
+    pub(crate) fn verify_with_key(
+        &self,
+        scheme: Scheme,
+        to_sign: &ToSign,
+        signature: &RawSignature,
+    ) -> Result<(), VerifyError> {
+        self.verifiers.verify(&self.key, scheme, to_sign, signature)
     }
 
     pub(crate) fn extensions(&self) -> &Extensions {
