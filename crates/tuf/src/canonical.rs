@@ -4,6 +4,7 @@
 //! escaped and **nothing else**: line feeds and other control characters stand raw, so what is signed may not
 //! be valid JSON. Strings are not normalised.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use countersign_model::digest;
@@ -95,18 +96,96 @@ pub fn sha256(value: &Value) -> Result<[u8; 32], NotCanonical> {
 /// [`encode`] for a value that [`check`] has seen.
 pub(crate) fn encode_checked(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
-    write(value, &mut out);
+    write(value, write_string, &mut out);
     out
 }
 
 /// [`encode_checked`] for an object.
 pub(crate) fn encode_members(members: &Map<String, Value>) -> Vec<u8> {
     let mut out = Vec::new();
-    write_object(members, &mut out);
+    write_object(members, write_string, &mut out);
     out
 }
 
-fn write(value: &Value, out: &mut Vec<u8>) {
+/// `value` as JSON in the order of its canonical form and without white space: what a file has where its canonical
+/// form is signed. The two differ in strings alone, by the escapes of control characters; see [`of_compact`].
+pub fn compact(value: &Value) -> String {
+    let mut out = Vec::new();
+    write(value, write_json_string, &mut out);
+    String::from_utf8(out).expect("JSON is UTF-8: it was written from texts")
+}
+
+/// The canonical form of a text that [`compact`] wrote, or that was put together from such texts: escapes in strings
+/// become the characters that they stand for, except for `"` and `\`. Costs one look at a text without escapes.
+///
+/// It is no reader: of what is not such a text nothing is found out, and what is no escape stays as it is.
+pub fn of_compact(text: &str) -> Cow<'_, str> {
+    let Some(mut at) = text.find('\\') else { return Cow::Borrowed(text) };
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let length = match unescape(escape) {
+            Some((character @ ('"' | '\\'), length)) => {
+                out.extend(['\\', character]);
+                length
+            }
+            Some((character, length)) => {
+                out.push(character);
+                length
+            }
+            None => {
+                out.push('\\');
+                1
+            }
+        };
+        rest = &escape[length..];
+        match rest.find('\\') {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The character that the escape at the beginning of `text` stands for, and how many bytes the escape has.
+fn unescape(text: &str) -> Option<(char, usize)> {
+    let character = match text.as_bytes().get(1)? {
+        same @ (b'"' | b'\\' | b'/') => char::from(*same),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unescape_unit(text),
+        _ => return None,
+    };
+    Some((character, 2))
+}
+
+/// [`unescape`] for `\uXXXX`, or two of them that are one character.
+fn unescape_unit(text: &str) -> Option<(char, usize)> {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix("\\u")?.get(..4)?;
+        digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
+    };
+    let first = unit(text)?;
+    match char::from_u32(first.into()) {
+        Some(character) => Some((character, 6)),
+        None => {
+            let second = unit(text.get(6..)?)?;
+            let character = char::decode_utf16([first, second]).next()?.ok()?;
+            Some((character, 12))
+        }
+    }
+}
+
+/// Writes a string with its quotes.
+type WriteString = fn(&str, &mut Vec<u8>);
+
+fn write(value: &Value, string: WriteString, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
@@ -115,24 +194,24 @@ fn write(value: &Value, out: &mut Vec<u8>) {
             // Writing to memory cannot fail.
             let _ = write!(out, "{number}");
         }
-        Value::String(text) => write_string(text, out),
+        Value::String(text) => string(text, out),
         Value::Array(items) => {
             out.push(b'[');
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
                     out.push(b',');
                 }
-                write(item, out);
+                write(item, string, out);
             }
             out.push(b']');
         }
-        Value::Object(members) => write_object(members, out),
+        Value::Object(members) => write_object(members, string, out),
     }
 }
 
 /// UTF-8 sorts as code points do, and so does the map; unless a feature of its crate that keeps the order of
 /// writing is turned on somewhere.
-fn write_object(members: &Map<String, Value>, out: &mut Vec<u8>) {
+fn write_object(members: &Map<String, Value>, string: WriteString, out: &mut Vec<u8>) {
     let mut sorted: Vec<_> = members.iter().collect();
     if !sorted.is_sorted_by_key(|(name, _)| name.as_bytes()) {
         sorted.sort_by_key(|(name, _)| name.as_bytes());
@@ -142,9 +221,9 @@ fn write_object(members: &Map<String, Value>, out: &mut Vec<u8>) {
         if i > 0 {
             out.push(b',');
         }
-        write_string(name, out);
+        string(name, out);
         out.push(b':');
-        write(member, out);
+        write(member, string, out);
     }
     out.push(b'}');
 }
@@ -159,4 +238,9 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// RFC 8259: control characters are escaped too.
+fn write_json_string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("writing text to memory cannot fail");
 }

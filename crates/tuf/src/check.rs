@@ -10,6 +10,7 @@ pub mod artifact;
 pub mod delegation;
 pub mod root;
 
+use self::artifact::MAX_PATH;
 use crate::expires::MAX_DAYS;
 use crate::key::KeyError;
 use crate::metadata::MetadataError;
@@ -20,6 +21,8 @@ use crate::shape::Members;
 pub const MAX_ROOT: usize = 512_000;
 /// The longest file that a client takes for a targets role, in bytes (python-tuf's default).
 pub const MAX_TARGETS: usize = 5_000_000;
+/// The longest file that a client takes for a snapshot, in bytes (python-tuf's default).
+pub const MAX_SNAPSHOT: usize = 2_000_000;
 
 /// Why metadata or a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,11 +134,26 @@ pub enum Refusal {
         /// How long it may be.
         limit: usize,
     },
+    /// More than anybody needs, and each takes time.
+    #[error("Role `{of}` would have {count} {what}; {limit} are the most")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The role.
+        of: String,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The id of the online key is that of another key.
+    #[error("The id `{0}` names the online key and another key")]
+    KeyId(String),
     /// A role's name that is not one.
     #[error("`{0}` cannot be a role's name: letters, digits, `_` and `-`, not beginning with a digit")]
     RoleName(String),
-    /// A role without paths.
-    #[error("Role `{0}` has no paths, or an empty one")]
+    /// A role without paths, or with one that is none.
+    #[error("Role `{0}` has no paths, or an empty one, or one of more than {MAX_PATH} bytes")]
     Paths(String),
     /// A lifetime that is none.
     #[error("The expiration of role `{role}` must be from 1 to {MAX_DAYS} days")]

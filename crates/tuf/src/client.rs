@@ -30,6 +30,7 @@
 mod error;
 mod search;
 mod update;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -180,28 +181,32 @@ impl Client {
 
     /// The next file, or `None` when root, timestamp, snapshot and targets are up to date and no search waits.
     pub fn needs(&self) -> Option<Wanted> {
-        let consistent = self.root.view.consistent_snapshot;
-        let wanted = |role: &str, meta: Option<&Meta>, limit: u64| Wanted {
-            name: file_name(role, meta.filter(|_| consistent).map(|meta| meta.version)),
-            limit: meta.and_then(|meta| meta.length).map_or(limit, |length| length.min(limit)),
-            optional: false,
-        };
         match &self.stage {
             Stage::Root => {
                 let next = self.root.document.version().saturating_add(1);
                 let name = file_name(Kind::Root.as_str(), Some(next));
                 Some(Wanted { name, limit: self.limits.root, optional: true })
             }
-            Stage::Timestamp => Some(wanted(Kind::Timestamp.as_str(), None, self.limits.timestamp)),
+            Stage::Timestamp => Some(self.wanted(Kind::Timestamp.as_str(), None, self.limits.timestamp)),
             Stage::Snapshot => {
                 let meta = self.timestamp.as_ref().map(|timestamp| &timestamp.view);
-                Some(wanted(Kind::Snapshot.as_str(), meta, self.limits.snapshot))
+                Some(self.wanted(Kind::Snapshot.as_str(), meta, self.limits.snapshot))
             }
             Stage::Role { role, .. } => {
                 let meta = self.snapshot.as_ref().and_then(|snapshot| snapshot.view.role(role));
-                Some(wanted(role, meta, self.limits.targets))
+                Some(self.wanted(role, meta, self.limits.targets))
             }
             Stage::Nothing => None,
+        }
+    }
+
+    /// The file of `role`; `meta`: what is said about it, `limit`: bytes that are read where nothing is said.
+    fn wanted(&self, role: &str, meta: Option<&Meta>, limit: u64) -> Wanted {
+        let consistent = self.root.view.consistent_snapshot;
+        Wanted {
+            name: file_name(role, meta.filter(|_| consistent).map(|meta| meta.version)),
+            limit: meta.and_then(|meta| meta.length).map_or(limit, |length| length.min(limit)),
+            optional: false,
         }
     }
 

@@ -58,6 +58,14 @@ pub struct Child {
 }
 
 impl Delegations {
+    /// Reads the member `delegations` of targets metadata.
+    ///
+    /// # Errors
+    /// [`MetadataError`].
+    pub fn from_value(value: &Value) -> Result<Self, MetadataError> {
+        Self::read(object(value, "delegations")?)
+    }
+
     pub(crate) fn read(members: &Members) -> Result<Self, MetadataError> {
         let keys = read_keys(object_member(members, "keys")?)?;
         let given = |name| members.get(name).filter(|value| !value.is_null());

@@ -1,6 +1,6 @@
 //! Changes to the delegations of targets metadata, as values: what is not touched keeps every member.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
@@ -46,28 +46,34 @@ pub enum Change {
 pub fn put_roles(current: &Value, asked: &Value, change: Change) -> Edited {
     let mut roles = roles_of(current);
     let mut keys = keys_of(current);
+    let mut places: HashMap<String, usize> =
+        roles.iter().enumerate().map(|(place, role)| (name_of(role).to_owned(), place)).collect();
+    let mut uses = Uses::default();
+    roles.iter().for_each(|role| uses.count(role));
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for role in roles_of(asked) {
         let name = name_of(&role).to_owned();
-        let place = roles.iter().position(|known| name_of(known) == name);
+        let place = places.get(&name).copied();
+        let old = place.map(|place| roles[place].clone());
         let put = match (change, place) {
             (Change::Add, Some(_)) => Err(Failure::Exists),
             (Change::Update, None) => Err(Failure::Unknown),
             (Change::Add, None) | (Change::Update, Some(_)) => {
-                add_keys(&mut keys, &roles, place, &role, asked)
+                add_keys(&mut keys, &mut uses, old.as_ref(), &role, asked)
             }
         };
-        match (put, place) {
-            (Err(failure), _) => failed.push((name, failure)),
-            (Ok(()), Some(place)) => {
-                roles[place] = role;
-                done.push(name);
-            }
-            (Ok(()), None) => {
+        if let Err(failure) = put {
+            failed.push((name, failure));
+            continue;
+        }
+        match place {
+            Some(place) => roles[place] = role,
+            None => {
+                places.insert(name.clone(), roles.len());
                 roles.push(role);
-                done.push(name);
             }
         }
+        done.push(name);
     }
     Edited { delegations: finished(current, keys, roles), done, failed }
 }
@@ -76,16 +82,16 @@ pub fn put_roles(current: &Value, asked: &Value, change: Change) -> Edited {
 /// snapshot without them (specification 5.5.5).
 pub fn remove_roles(current: &Value, names: &[String]) -> Edited {
     let mut roles = roles_of(current);
+    let mut known: BTreeSet<String> = roles.iter().map(|role| name_of(role).to_owned()).collect();
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for name in names {
-        match roles.iter().position(|role| name_of(role) == name) {
-            Some(place) => {
-                roles.remove(place);
-                done.push(name.clone());
-            }
-            None => failed.push((name.clone(), Failure::Unknown)),
+        if known.remove(name) {
+            done.push(name.clone());
+        } else {
+            failed.push((name.clone(), Failure::Unknown));
         }
     }
+    roles.retain(|role| known.contains(name_of(role)));
     Edited { delegations: finished(current, keys_of(current), roles), done, failed }
 }
 
@@ -117,24 +123,48 @@ fn replace_id(role: &mut Value, old: &str, new: &str) -> bool {
     true
 }
 
-/// Takes the keys of `role` from `asked`. An id that other roles use must mean the same key.
+/// How many times roles name each key id.
+#[derive(Default)]
+struct Uses(HashMap<String, usize>);
+
+impl Uses {
+    fn count(&mut self, role: &Value) {
+        for keyid in keyids_of(role) {
+            *self.0.entry(keyid.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn forget(&mut self, role: &Value) {
+        for keyid in keyids_of(role) {
+            self.0.entry(keyid.to_owned()).and_modify(|uses| *uses -= 1);
+        }
+    }
+
+    fn has(&self, keyid: &str) -> bool {
+        self.0.get(keyid).is_some_and(|uses| *uses > 0)
+    }
+}
+
+/// Takes the keys of `role` from `asked`, in the place of those of `old`. An id that other roles use must mean the same
+/// key.
 fn add_keys(
     keys: &mut Members,
-    roles: &[Value],
-    place: Option<usize>,
+    uses: &mut Uses,
+    old: Option<&Value>,
     role: &Value,
     asked: &Value,
 ) -> Result<(), Failure> {
-    let others = roles.iter().enumerate().filter(|(i, _)| Some(*i) != place);
-    let used: BTreeSet<&str> = others.flat_map(|(_, other)| keyids_of(other)).collect();
+    old.into_iter().for_each(|old| uses.forget(old));
     let mut new = Vec::new();
     for keyid in keyids_of(role) {
         let Some(key) = asked["keys"].get(keyid) else { continue };
-        if used.contains(keyid) && keys.get(keyid).is_some_and(|known| !is_same(known, key)) {
+        if uses.has(keyid) && keys.get(keyid).is_some_and(|known| !is_same(known, key)) {
+            old.into_iter().for_each(|old| uses.count(old));
             return Err(Failure::KeyId);
         }
         new.push((keyid.to_owned(), key.clone()));
     }
+    uses.count(role);
     keys.extend(new);
     Ok(())
 }

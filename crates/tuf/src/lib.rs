@@ -15,6 +15,7 @@
 //!
 //! - To sign: [`build`] makes a [`metadata::Document`], says what a key signs for it, and puts the signature in;
 //!   [`threshold`] tells who is missing. Days may pass in between.
+//! - To sign much: [`text`] puts documents together from texts, without values in between.
 //! - To publish: [`publication`] says what moves, [`check`] what is accepted from people, [`edit`] changes
 //!   delegations, [`names`] has the names of files, [`proof`] how people show that they hold a key.
 //! - To verify: [`client`] is the whole workflow of a client, over bytes that it is given.
@@ -53,4 +54,5 @@ pub mod publication;
 pub mod root;
 mod shape;
 pub mod targets;
+pub mod text;
 pub mod threshold;

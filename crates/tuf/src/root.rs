@@ -45,6 +45,11 @@ impl Role {
     pub fn public_values<'a>(&'a self, keys: &'a Keys) -> BTreeSet<&'a PublicValue> {
         self.keys(keys).map(|(_, key)| key.public_value()).collect()
     }
+
+    /// The role's keys as [`Key::is_same`] tells them apart, however they are named: public value and scheme.
+    pub fn identities<'a>(&'a self, keys: &'a Keys) -> BTreeSet<(&'a PublicValue, &'a str)> {
+        self.keys(keys).map(|(_, key)| (key.public_value(), key.scheme())).collect()
+    }
 }
 
 impl Root {
@@ -84,9 +89,10 @@ impl Root {
         !self.role(kind).public_values(&self.keys).is_subset(&kept)
     }
 
-    /// Whether this role has the same public keys in `other`, however they are named.
+    /// Whether this role has the same keys in `other`, used in the same way, however they are named. A key with
+    /// another scheme is another: its signatures of before do not verify any more.
     pub fn has_same_keys(&self, other: &Self, kind: Kind) -> bool {
-        self.role(kind).public_values(&self.keys) == other.role(kind).public_values(&other.keys)
+        self.role(kind).identities(&self.keys) == other.role(kind).identities(&other.keys)
     }
 }
 

@@ -8,6 +8,10 @@ use crate::hashes::Algorithm;
 /// The longest path of an artifact, in bytes.
 pub const MAX_PATH: usize = 4096;
 
+/// The longest target file, in bytes: the largest integer that every reader of JSON keeps (RFC 8259, 6). A client that
+/// cannot read one length cannot read any target of the role.
+pub const MAX_LENGTH: u64 = (1 << 53) - 1;
+
 /// The document, `signed`, `targets` and the target, below which `custom` stands.
 const LEVELS: usize = 4;
 
@@ -21,8 +25,8 @@ pub enum Fault {
     /// Not an object.
     #[error("`info` must be an object with `length` and `hashes`")]
     Info,
-    /// Negative, a fraction, or missing.
-    #[error("`length` must be an integer from 0 up")]
+    /// Negative, a fraction, too large, or missing.
+    #[error("`length` must be an integer from 0 to {MAX_LENGTH}")]
     Length,
     /// None, or not texts.
     #[error("`hashes` must be an object with at least one hash")]
@@ -45,7 +49,8 @@ pub enum Fault {
 pub fn artifact(path: &str, info: &Value) -> Result<Value, Fault> {
     check_path(path)?;
     let info = info.as_object().ok_or(Fault::Info)?;
-    let length = info.get("length").and_then(Value::as_u64).ok_or(Fault::Length)?;
+    let length = info.get("length").and_then(Value::as_u64);
+    let length = length.filter(|length| *length <= MAX_LENGTH).ok_or(Fault::Length)?;
     let hashes = info.get("hashes").and_then(Value::as_object).ok_or(Fault::Hashes)?;
     check_hashes(hashes)?;
     let mut target = json!({"length": length, "hashes": hashes});

@@ -14,6 +14,11 @@ use crate::threshold::Tally;
 const MEMBERS: [&str; 7] =
     ["_type", "consistent_snapshot", "expires", "keys", "roles", "spec_version", "version"];
 
+/// How many keys a new root may have, of all roles together.
+pub const MAX_KEYS: usize = 256;
+/// With how many signatures a new root may come. More can follow, one by one.
+pub const MAX_SIGNATURES: usize = 64;
+
 /// What a new root is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
@@ -65,6 +70,7 @@ pub fn tally(tally: &Tally) -> Value {
 /// # Errors
 /// [`Refusal`].
 pub fn content(new: &Document, rules: Rules<'_>) -> Result<Root, Refusal> {
+    counts(new)?;
     let root = new.root()?;
     let wanted = rules.trusted.map_or(1, |trusted| trusted.version().saturating_add(1));
     if new.version() != wanted {
@@ -85,6 +91,19 @@ pub fn content(new: &Document, rules: Rules<'_>) -> Result<Root, Refusal> {
         ids_keep_their_keys(&trusted.root()?, &root)?;
     }
     Ok(root)
+}
+
+/// Each key is read and each signature verified, for everybody who asks what is pending: there are not many of either.
+fn counts(new: &Document) -> Result<(), Refusal> {
+    let keys = new.signed().get("keys").and_then(Value::as_object).map_or(0, Members::len);
+    for (what, count, limit) in
+        [("keys", keys, MAX_KEYS), ("signatures", new.signatures().count(), MAX_SIGNATURES)]
+    {
+        if count > limit {
+            return Err(Refusal::TooMany { what, of: "root".into(), count, limit });
+        }
+    }
+    Ok(())
 }
 
 fn form(signed: &Members, root: &Root) -> Result<(), Refusal> {
@@ -112,11 +131,11 @@ fn online(kind: Kind, root: &Root, online: &[Key]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A signature is looked up by its key's id in both roots, so an id must mean one key.
+/// A signature is looked up by its key's id in both roots, so an id must mean one key, used in one way: a client with
+/// the old root would verify it by the old scheme.
 fn ids_keep_their_keys(trusted: &Root, new: &Root) -> Result<(), Refusal> {
-    let changed = new.keys.iter().find(|(keyid, key)| {
-        trusted.keys.get(*keyid).is_some_and(|old| old.public_value() != key.public_value())
-    });
+    let changed =
+        new.keys.iter().find(|(keyid, key)| trusted.keys.get(*keyid).is_some_and(|old| !old.is_same(key)));
     match changed {
         None => Ok(()),
         Some((keyid, _)) => Err(Refusal::ReusedKeyId(shown(keyid))),
@@ -133,14 +152,11 @@ pub fn signatures(new: &Document, trusted: Option<&Document>) -> Result<Signed, 
     if new.signatures().next().is_none() {
         return Err(Refusal::NoSignature);
     }
-    for given in new.signatures() {
-        signature(new, trusted, given.keyid, given.sig).map_err(|refusal| match (refusal, trusted) {
-            (Refusal::Signature, None) => Refusal::BootstrapSignature,
-            (Refusal::Signature, Some(_)) => Refusal::MetadataSignature,
-            (other, _) => other,
-        })?;
+    let judge = Judge::of(new, trusted)?;
+    if new.signatures().all(|given| judge.takes(given.keyid, given.sig)) {
+        return Ok(judge.progress(new));
     }
-    progress(new, trusted)
+    Err(if trusted.is_none() { Refusal::BootstrapSignature } else { Refusal::MetadataSignature })
 }
 
 /// Judges one signature for a pending root.
@@ -154,15 +170,7 @@ pub fn signature(
     keyid: &str,
     sig: &str,
 ) -> Result<(), Refusal> {
-    let message = pending.signed_bytes();
-    for document in [Some(pending), trusted].into_iter().flatten() {
-        let root = document.root()?;
-        let mut keys = root.role(Kind::Root).keys(&root.keys);
-        if keys.any(|(id, key)| id == keyid && key.verify(&message, sig).is_ok()) {
-            return Ok(());
-        }
-    }
-    Err(Refusal::Signature)
+    if Judge::of(pending, trusted)?.takes(keyid, sig) { Ok(()) } else { Err(Refusal::Signature) }
 }
 
 /// Who has signed a pending root, and who is missing.
@@ -170,11 +178,35 @@ pub fn signature(
 /// # Errors
 /// [`Refusal::Metadata`] if one of the two is no root.
 pub fn progress(pending: &Document, trusted: Option<&Document>) -> Result<Signed, Refusal> {
-    let count = |by: &Document| {
-        let root = by.root()?;
-        Ok::<_, Refusal>(Tally::of(pending, &root.keys, root.role(Kind::Root)))
-    };
-    Ok(Signed { trusted: trusted.map(count).transpose()?, new: count(pending)? })
+    Ok(Judge::of(pending, trusted)?.progress(pending))
+}
+
+/// Those by whom a root is judged, read once for all its signatures.
+struct Judge {
+    /// What is signed.
+    message: Vec<u8>,
+    new: Root,
+    trusted: Option<Root>,
+}
+
+impl Judge {
+    fn of(new: &Document, trusted: Option<&Document>) -> Result<Self, Refusal> {
+        let trusted = trusted.map(Document::root).transpose()?;
+        Ok(Self { message: new.signed_bytes(), new: new.root()?, trusted })
+    }
+
+    /// Whether it is a signature by a root key of either.
+    fn takes(&self, keyid: &str, sig: &str) -> bool {
+        [Some(&self.new), self.trusted.as_ref()].into_iter().flatten().any(|root| {
+            let mut keys = root.role(Kind::Root).keys(&root.keys);
+            keys.any(|(id, key)| id == keyid && key.verify(&self.message, sig).is_ok())
+        })
+    }
+
+    fn progress(&self, document: &Document) -> Signed {
+        let count = |root: &Root| Tally::of(document, &root.keys, root.role(Kind::Root));
+        Signed { trusted: self.trusted.as_ref().map(count), new: count(&self.new) }
+    }
 }
 
 /// Judges whether `new` may take the place of `pending`. `withdrawn`: SHA-256 of the canonical `signed` of what

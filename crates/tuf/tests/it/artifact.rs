@@ -36,6 +36,8 @@ fn what_would_stop_all_publication_is_refused() {
         ("length", json!(-1), Fault::Length),
         ("length", json!(1.0), Fault::Length),
         ("length", json!("1"), Fault::Length),
+        ("length", json!(1u64 << 53), Fault::Length),
+        ("length", json!(u64::MAX), Fault::Length),
         ("length", json!(null), Fault::Length),
         ("hashes", json!({}), Fault::Hashes),
         ("hashes", json!(null), Fault::Hashes),

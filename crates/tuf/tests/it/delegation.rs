@@ -30,7 +30,7 @@ fn what_rstuf_was_sent_is_accepted_and_gets_the_online_key() {
     assert_eq!(accepted.days, [("team".to_owned(), 7)]);
     let online = Signer::ed25519(9);
     assert_eq!(accepted.delegations["roles"][0]["keyids"], json!([online.keyid]));
-    assert_eq!(accepted.delegations["roles"][0]["x-rstuf-expire-policy"], 7);
+    assert_eq!(accepted.delegations["roles"][0].get("x-rstuf-expire-policy"), None, "it is a setting");
     let document = document(accepted);
     let read = document.targets().unwrap().delegations.unwrap();
     assert_eq!(read.home_of("team/a.tgz").as_deref(), Some("team"));
@@ -80,8 +80,14 @@ fn delegations_that_could_never_be_signed_or_found_are_refused() {
     assert!(matches!(with("keyids", json!([ana.keyid, "again"])), Err(Refusal::SameKey { .. })));
     assert!(matches!(with("keyids", json!([ana.keyid, "x"])), Err(Refusal::MissingKey { .. })));
     assert!(matches!(with("keyids", json!([ana.keyid, "s"])), Err(Refusal::UnusableKey { .. })));
-    for paths in [json!(null), json!([]), json!([""]), json!("a"), json!([1])] {
+    for paths in [json!(null), json!([]), json!([""]), json!("a"), json!([1]), json!(["a".repeat(4097)])] {
         assert_eq!(with("paths", paths), Err(Refusal::Paths("dev".into())));
+    }
+    assert_eq!(with("paths", json!(["a".repeat(4096)])), Ok(()));
+    assert_eq!(with("paths", json!(vec!["a"; 1_000])), Ok(()));
+    assert!(matches!(with("paths", json!(vec!["a"; 1_001])), Err(Refusal::TooMany { count: 1_001, .. })));
+    for shown_beside in ["trusted_root", "trusted_targets"] {
+        assert!(matches!(with("name", json!(shown_beside)), Err(Refusal::RoleName(_))));
     }
     for days in [json!(0), json!(-1), json!(null), json!("7"), json!(40_000)] {
         assert_eq!(with("x-rstuf-expire-policy", days), Err(Refusal::Days { role: "dev".into() }));

@@ -18,3 +18,4 @@ mod python;
 mod repo;
 mod root;
 mod support;
+mod text;

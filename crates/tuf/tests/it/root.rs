@@ -216,3 +216,58 @@ fn a_rotation_of_online_keys_is_seen_by_public_key() {
     let rotated = root_document(2, &people(), 2, &Signer::ed25519(10));
     assert_eq!(root::rotated(&trusted, &rotated), Ok(vec![Kind::Timestamp, Kind::Snapshot, Kind::Targets]));
 }
+
+/// An RSA key signs in more than one way.
+#[test]
+fn the_same_key_with_another_scheme_is_another_key() {
+    let rsa = Signer::rsa();
+    let mut other = rsa.object.clone();
+    other["scheme"] = json!("rsa-pkcs1v15-sha256");
+    let other = Key::from_value(&other).unwrap();
+    let trusted = root_document(1, &people(), 2, &rsa);
+    let judged = |new: &Document| {
+        let online = [rsa.key.clone(), other.clone()];
+        root::content(new, Rules { trusted: Some(&trusted), now: now(), online: &online }).map(drop)
+    };
+    let with_id = |id: &str| {
+        let new = trusted.edited(|signed| {
+            signed["version"] = json!(2);
+            let mut object = signed["keys"].as_object_mut().unwrap().remove(&rsa.keyid).unwrap();
+            object["scheme"] = json!("rsa-pkcs1v15-sha256");
+            signed["keys"][id] = object;
+            for role in ["timestamp", "snapshot", "targets"] {
+                signed["roles"][role]["keyids"] = json!([id]);
+            }
+        });
+        new.unwrap()
+    };
+    // Whoever has the old root would verify what is signed under this id by the old scheme.
+    assert!(matches!(judged(&with_id(&rsa.keyid)), Err(Refusal::ReusedKeyId(_))));
+    let renamed = with_id("another");
+    assert_eq!(judged(&renamed), Ok(()));
+    assert_eq!(root::rotated(&trusted, &renamed), Ok(vec![Kind::Timestamp, Kind::Snapshot, Kind::Targets]));
+}
+
+#[test]
+fn a_root_has_no_more_keys_and_comes_with_no_more_signatures_than_can_be_judged_quickly() {
+    let with_keys = |count: usize| {
+        first_with(|signed| {
+            let has = signed["keys"].as_object().unwrap().len();
+            for more in has..count {
+                let key = json!({"keytype": "k", "scheme": "s", "keyval": {"public": more.to_string()}});
+                signed["keys"][format!("k{more}")] = key;
+            }
+        })
+    };
+    assert_eq!(with_keys(root::MAX_KEYS), Ok(()));
+    let error = with_keys(root::MAX_KEYS + 1).unwrap_err();
+    assert_eq!(error.to_string(), "Role `root` would have 257 keys; 256 are the most");
+    let with_signatures = |count: usize| {
+        let mut root = first();
+        (0..count).for_each(|number| root.put_signature(&format!("k{number}"), "00"));
+        judge(&root, None)
+    };
+    assert_eq!(with_signatures(root::MAX_SIGNATURES), Ok(()));
+    let error = with_signatures(root::MAX_SIGNATURES + 1).unwrap_err();
+    assert_eq!(error.to_string(), "Role `root` would have 65 signatures; 64 are the most");
+}
