@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::context::Context;
 use crate::error::Error;
 use crate::snapshot::{Snapshot, TokenEntry};
-use crate::{collections, idempotency, log, publication, startup, tags};
+use crate::{collections, idempotency, log, publication, startup, tags, tuf};
 
 /// Starts what runs beside the requests.
 pub(crate) fn start(ctx: &Context) {
@@ -49,6 +49,7 @@ pub(crate) fn start(ctx: &Context) {
         collections::chain::start(ctx),
         collections::autograph::start(ctx),
         collections::webhook::start(ctx),
+        tuf::worker::start(ctx),
     ];
     ctx.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
 }

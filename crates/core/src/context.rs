@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
 use countersign_keyhost::client::{KeyHost, LogRef, Status};
 use countersign_keyhost::wire::{HeadNote, HostError, Welcome};
@@ -73,6 +74,15 @@ pub struct Inner {
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
     /// The data directory is ours while this is open and locked.
     pub(crate) _lock: std::fs::File,
+}
+
+/// How long the end of a deployment waits for its parts.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+async fn within_patience<T>(what: &str, end: impl Future<Output = T>) {
+    if tokio::time::timeout(PATIENCE, end).await.is_err() {
+        tracing::warn!("{what}");
+    }
 }
 
 /// What the configuration limits.
@@ -223,19 +233,26 @@ impl Context {
         reasons
     }
 
-    /// Ends the background tasks, records the last checkpoint and stops the key host, which finishes what
-    /// it has accepted.
+    /// Ends the background tasks, records the last checkpoint, stops the key host, which finishes what it has
+    /// accepted, and closes a database of its own: afterwards its files can be copied, moved or replaced.
     pub async fn shutdown(self) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
+        for task in &tasks {
             task.abort();
         }
+        // Until they are gone they hold the directory's lock and the database, perhaps in the middle of a transaction.
+        within_patience("the background tasks do not end", futures_util::future::join_all(tasks)).await;
         background::store_last_uses(&self).await;
         if matches!(self.key_host.status(), Status::Ready(_)) {
             publication::finish(&self).await;
             background::keep_heads(&self).await;
         }
         self.key_host.stop().await;
+        // SQLite clears its write-ahead log when the last connection closes, which would else be at any time from now
+        // on. A database server is left to itself: a lease may be on its way back.
+        if !self.shared {
+            within_patience("the database is still in use", self.store.close()).await;
+        }
     }
 
     /// An entry of this node's log was told to somebody.

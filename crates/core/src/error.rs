@@ -7,7 +7,7 @@ use countersign_model::policy::Denial;
 use countersign_model::{
     Action, Format, HashAlg, KeyName, KeyType, PrincipalName, Resource, Scheme, Surface,
 };
-use countersign_store::StoreError;
+use countersign_store::{FilesError, StoreError};
 
 use crate::auth::BadCredentials;
 use crate::publication::Halt;
@@ -367,12 +367,27 @@ impl Error {
     }
 }
 
+impl From<FilesError> for Error {
+    fn from(error: FilesError) -> Self {
+        match error {
+            FilesError::Full { .. } => Self::StorageFull("place of published files"),
+            FilesError::Unavailable { .. } => {
+                // Which bucket or directory it is, is for the operator.
+                tracing::warn!(%error, "published files are not available");
+                Self::StorageUnavailable("the place of published files does not answer".into())
+            }
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full { .. } => Self::StorageFull("database"),
             StoreError::Unavailable { .. } => Self::StorageUnavailable("the database does not answer".into()),
-            StoreError::Conflict { .. } => Self::Conflict(error.to_string()),
+            // Whoever has the work now goes on with it.
+            StoreError::Conflict { .. } | StoreError::LeaseLost { .. } => Self::Conflict(error.to_string()),
             other => Self::Internal(other.to_string()),
         }
     }

@@ -30,6 +30,7 @@ pub mod error;
 mod home;
 pub mod idempotency;
 pub mod keys;
+mod lease;
 pub mod log;
 pub mod page;
 pub mod pipeline;

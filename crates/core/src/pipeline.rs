@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use countersign_keyhost::client::{LogRef, SignJob, SignedRef};
+use countersign_keyhost::wire::Check;
 use countersign_model::entry::Op;
 use countersign_model::policy::{Denial, Permit};
-use countersign_model::{Action, Format, KeyId, KeyName, Resource, Scheme, ToSign};
+use countersign_model::{Action, Format, KeyId, KeyName, RawSignature, Resource, Scheme, ToSign};
 
 use crate::caller::Caller;
 use crate::context::Context;
@@ -195,11 +196,12 @@ pub struct Order {
 }
 
 impl Order {
-    fn into_job(self, ctx: &Context, caller: &Caller) -> (Permit, SignJob) {
+    /// - `least`: what the key host checks if nothing asks for more.
+    fn into_job(self, ctx: &Context, caller: &Caller, least: Check) -> (Permit, SignJob) {
         let Admitted { permit, key, scheme, format } = self.admitted;
-        // Formats are checked by whoever finishes them; RSA by the key host, always, and content signatures,
-        // which are bare ones in another spelling.
-        let verify = ctx.limits.verify_raw || format == Format::ContentSignature;
+        // Formats are checked by whoever finishes them; by the key host RSA, and content signatures, which are bare
+        // ones in another spelling.
+        let always = ctx.limits.verify_raw || format == Format::ContentSignature;
         let job = SignJob {
             blob: Arc::clone(&key.blob),
             format,
@@ -208,7 +210,7 @@ impl Order {
             input: self.input,
             subject: self.subject,
             request_id: caller.request_id.clone(),
-            verify,
+            check: if always { Check::Always } else { least },
         };
         (permit, job)
     }
@@ -220,11 +222,39 @@ impl Order {
 /// [`Error::KeyRevoked`] and [`Error::KeyRetired`] if that happened since it was admitted, and what the key
 /// host refuses; nothing is released then.
 pub async fn sign(ctx: &Context, caller: &Caller, order: Order) -> Result<SignedRef, Error> {
+    sign_checked(ctx, caller, order, Check::Rsa).await
+}
+
+/// As [`sign`], but that the key host does not check a signature of RSA that is to be written in a format: the caller
+/// checks what it becomes.
+///
+/// # Errors
+/// As [`sign`].
+pub(crate) async fn sign_unchecked(ctx: &Context, caller: &Caller, order: Order) -> Result<Unchecked, Error> {
+    Ok(Unchecked(sign_checked(ctx, caller, order, Check::ByCaller).await?.signature))
+}
+
+/// A signature that nobody has checked with the public key yet.
+pub(crate) struct Unchecked(RawSignature);
+
+impl Unchecked {
+    /// What `finish` makes of it: it must check the signature, and release nothing that does not verify.
+    pub(crate) fn verified_by<T, E>(self, finish: impl FnOnce(RawSignature) -> Result<T, E>) -> Result<T, E> {
+        finish(self.0)
+    }
+}
+
+async fn sign_checked(
+    ctx: &Context,
+    caller: &Caller,
+    order: Order,
+    check: Check,
+) -> Result<SignedRef, Error> {
     let key = Arc::clone(&order.admitted.key);
     // Held until the signature is there: a retirement or revocation waits for it.
     let signing = key.signing.read().await;
     key.check_signs(*signing)?;
-    let (permit, job) = order.into_job(ctx, caller);
+    let (permit, job) = order.into_job(ctx, caller, check);
     let signed = ctx.key_host.sign(&permit, job).await.map_err(|e| Error::of_host(e, &key.name))?;
     ctx.told(&signed.log);
     Ok(signed)
@@ -261,7 +291,7 @@ pub async fn sign_many(
 
     let checked: Vec<Result<(), Error>> = keys.iter().map(still_signs).collect();
     let admitted = orders.into_iter().zip(&checked).filter(|(_, checked)| checked.is_ok());
-    let jobs: Vec<_> = admitted.map(|(order, _)| order.into_job(ctx, caller)).collect();
+    let jobs: Vec<_> = admitted.map(|(order, _)| order.into_job(ctx, caller, Check::Rsa)).collect();
     let count = jobs.len();
     let signed = if count == 0 { Vec::new() } else { ctx.key_host.sign_batch(jobs).await? };
     if signed.len() != count {

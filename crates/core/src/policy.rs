@@ -303,7 +303,8 @@ fn denied(
 ) -> Option<Changed> {
     let (action, resource) = asked(&entry)?;
     let of_surface;
-    let (judged, roles) = if entry.surface.judges_people() {
+    // What people do with metadata they do in person, as `pipeline::authorise_person` judges.
+    let (judged, roles) = if entry.surface.judges_people() || entry.op == Op::TufChange {
         (
             &entry.principal,
             roles.get(&entry.principal).cloned().unwrap_or_else(|| implied_roles(&entry.principal)),
@@ -365,6 +366,18 @@ fn asked(entry: &Entry) -> Option<(Action, Resource)> {
             // So is it here.
             let name = entry.subject.as_deref()?.split(' ').next()?;
             return Some((Action::TagWrite, Resource::tag(name)));
+        }
+        Op::TufChange => {
+            // The subject is `ROLE VERSION` and what was done, or `delegations` and a digest.
+            let mut words = entry.subject.as_deref()?.split(' ');
+            let action = match (words.next()?, words.nth(1)) {
+                (_, Some("signed" | "override")) => Action::TufSign,
+                (_, Some("stopped")) => Action::TufDelete,
+                ("delegations", _) | ("root", Some("submitted")) => Action::TufWrite,
+                // By which right depends on what came before.
+                _ => return None,
+            };
+            return Some((action, crate::tuf::resource()));
         }
         Op::LogContinue => return None,
     };

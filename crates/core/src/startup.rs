@@ -267,6 +267,7 @@ impl Prepared {
         let store = Store::open(&StoreConfig::new(database)).await?;
         // What this node was doing when it was killed is not being done any more: whoever waits may go on.
         store.idempotency_release(node.as_str()).await?;
+        store.release_claims(tuf::worker::QUEUE, node.as_str()).await?;
         let home = StoreHome { store: store.clone(), node: node.clone(), passphrase: Mutex::new(passphrase) };
         // The generation before the load: a change in between is read twice rather than missed.
         let generation = store.generation().await?;
@@ -370,6 +371,7 @@ pub(crate) async fn begin_work(ctx: &Context) -> Result<(), StartError> {
     log::record_head(ctx).await?;
     collections::signer::keys::make_missing(ctx, &ctx.collections.settings.resources).await?;
     collections::chain::begin(ctx).await;
+    tuf::begin::make_missing(ctx).await?;
     ctx.begun.store(true, Ordering::Release);
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::Error;
 use crate::background;
 use crate::caller::Caller;
 use crate::context::Context;
-use crate::pipeline::{self, Order};
+use crate::pipeline::{self, Order, Unchecked};
 use crate::snapshot::Key;
 
 /// A new key that nobody knows of yet.
@@ -109,12 +109,20 @@ pub(super) async fn learn(ctx: &Context, key: &KeyName) -> Result<(), Error> {
 
 /// Signs with an existing key.
 pub(super) async fn sign(ctx: &Context, caller: &Caller, job: Job<'_>) -> Result<SignedRef, Error> {
+    Ok(pipeline::sign(ctx, caller, order(ctx, caller, job).await?).await?)
+}
+
+/// As [`sign`], where what is made of the signature is verified before it is released.
+pub(super) async fn sign_unchecked(ctx: &Context, caller: &Caller, job: Job<'_>) -> Result<Unchecked, Error> {
+    Ok(pipeline::sign_unchecked(ctx, caller, order(ctx, caller, job).await?).await?)
+}
+
+async fn order(ctx: &Context, caller: &Caller, job: Job<'_>) -> Result<Order, Error> {
     let Job { key, format, scheme, to_sign, input, subject } = job;
     learn(ctx, key).await?;
     let admitted = pipeline::admit(ctx, caller, key, Some(scheme), format)?;
     let subject: String = subject.chars().take(256).collect();
-    let order = Order { admitted, to_sign, input, subject: Some(subject) };
-    Ok(pipeline::sign(ctx, caller, order).await?)
+    Ok(Order { admitted, to_sign, input, subject: Some(subject) })
 }
 
 /// Stores all that a request made. `taken` says in this surface's words what a conflict means.

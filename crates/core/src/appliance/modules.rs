@@ -35,9 +35,9 @@ pub async fn sign_module(
         input: Some(input),
         subject: id.to_string(),
     };
-    let signed = making::sign(ctx, caller, job).await?;
+    let signature = making::sign_unchecked(ctx, caller, job).await?;
     on_payload(len, move || {
-        let module = pending.finish_verified(signed.signature, &signer.certificate);
+        let module = signature.verified_by(|raw| pending.finish_verified(raw, &signer.certificate));
         module.map_err(|why| Error::unverified("module", why))
     })
     .await

@@ -125,10 +125,12 @@ pub async fn sign_document(
         input: Some(input),
         subject: signer.certificate.fingerprint().to_string(),
     };
-    let signed = making::sign(ctx, caller, job).await?;
-    let signature = pending.finish(&signed.signature)?;
-    verify(&signer, &signature, content, created)?;
-    Ok(signature)
+    let signature = making::sign_unchecked(ctx, caller, job).await?;
+    signature.verified_by(|raw| {
+        let signature = pending.finish(&raw)?;
+        verify(&signer, &signature, content, created)?;
+        Ok(signature)
+    })
 }
 
 /// Reads the packet as a stranger would.

@@ -150,13 +150,15 @@ async fn sign_update(
         input: Some(input),
         subject: variable.name().to_owned(),
     };
-    let signed = making::sign(ctx, caller, job).await?;
+    let signature = making::sign_unchecked(ctx, caller, job).await?;
     let with = Arc::clone(signer);
     on_payload(len, move || {
-        let auth = pending.finish(signed.signature)?;
-        efi_var::verify(&auth, variable, &with.certificate)
-            .map_err(|why| Error::unverified("update", why))?;
-        Ok(auth)
+        signature.verified_by(|raw| {
+            let auth = pending.finish(raw)?;
+            efi_var::verify(&auth, variable, &with.certificate)
+                .map_err(|why| Error::unverified("update", why))?;
+            Ok(auth)
+        })
     })
     .await
 }
@@ -246,11 +248,14 @@ pub async fn sign_program(
         input: Some(input),
         subject: id.to_string(),
     };
-    let signed = making::sign(ctx, caller, job).await?;
+    let signature = making::sign_unchecked(ctx, caller, job).await?;
     on_payload(len, move || {
-        let image = pending.finish(signed.signature)?;
-        authenticode::verify(&image, &signer.certificate).map_err(|why| Error::unverified("program", why))?;
-        Ok(image)
+        signature.verified_by(|raw| {
+            let image = pending.finish(raw)?;
+            authenticode::verify(&image, &signer.certificate)
+                .map_err(|why| Error::unverified("program", why))?;
+            Ok(image)
+        })
     })
     .await
 }

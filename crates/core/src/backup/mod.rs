@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use countersign_keyhost::client::SignJob;
 use countersign_keyhost::seal::{DataKeys, SealFile, SealKey, SealSource};
-use countersign_keyhost::wire::{HostError, WrappedDataKey};
+use countersign_keyhost::wire::{Check, HostError, WrappedDataKey};
 use countersign_model::policy::Policy;
 use countersign_model::{
     Action, Format, KeyName, Name, Resource, Scheme, Surface, ToSign, strict_json, time,
@@ -740,7 +740,7 @@ async fn try_key(ctx: &Context, key: &Key) -> Result<bool, BackupError> {
         input: None,
         subject: Some("restore drill".into()),
         request_id: caller.request_id.clone(),
-        verify: true,
+        check: Check::Always,
     };
     let signed = ctx.key_host.sign(&permit, job).await.map_err(|e| bad(e.to_string()))?;
     let public = key.public()?;

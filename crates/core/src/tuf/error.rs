@@ -31,6 +31,9 @@ pub enum Error {
     /// 503 with `Retry-After`.
     #[error("{0}")]
     Unavailable(String),
+    /// Too few of a role's online keys may sign it: `Role bins cannot be signed: key `tuf/online` is revoked`.
+    #[error("{0}")]
+    NoKeys(String),
     /// What every surface can be told: not permitted, no log, no database.
     #[error(transparent)]
     Other(#[from] crate::Error),

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use countersign_store::TufTx;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::error::Error;
 
 /// How far the bootstrap is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +81,25 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// As it is stored; the default one if there was never one.
+    ///
+    /// # Errors
+    /// When the database fails, or what it has is damaged.
+    pub(super) async fn load(tx: &mut TufTx) -> Result<Self, Error> {
+        let Some(text) = tx.repository().await? else { return Ok(Self::default()) };
+        let damaged = |_| crate::Error::Internal("the database's record of the repository is damaged".into());
+        Ok(serde_json::from_str(&text).map_err(damaged)?)
+    }
+
+    /// Stores it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn save(&self, tx: &mut TufTx) -> Result<(), Error> {
+        let text = serde_json::to_string(self).map_err(|error| crate::Error::Internal(error.to_string()))?;
+        Ok(tx.set_repository(&text).await?)
+    }
+
     /// How many days a role lives: its own, or, of a bin, those of `bins`. 1 if it was never said.
     pub fn days_of(&self, role: &str) -> u32 {
         let own = self.days.get(role).copied();

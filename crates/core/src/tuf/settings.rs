@@ -15,6 +15,10 @@ pub struct Settings {
     pub host_targets: bool,
     /// The most bytes of a target file that is uploaded.
     pub target_bytes: u64,
+    /// The most bytes of all target files that are kept here.
+    pub hosted_bytes: u64,
+    /// Bytes that uploads leave free on the disk: the database and the signing log may be there too.
+    pub reserve_bytes: u64,
     /// Whether the service runs at all.
     pub enabled: bool,
 }
@@ -27,6 +31,8 @@ impl Default for Settings {
             group_of: 1_000,
             host_targets: true,
             target_bytes: 16 << 30,
+            hosted_bytes: 1 << 40,
+            reserve_bytes: 1 << 30,
             enabled: true,
         }
     }

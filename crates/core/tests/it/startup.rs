@@ -80,6 +80,20 @@ async fn a_log_that_lost_entries_is_not_continued() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_the_end_the_database_is_closed_though_somebody_still_holds_the_deployment() {
+    let house = House::new(None).await;
+    house.key("release", "ed25519").await;
+    let House { dir, ctx, .. } = house;
+    let held = ctx.clone();
+    ctx.shutdown().await;
+    // Else it would be closed in the middle of a copy, and the copy would lack what was written last.
+    let files = std::fs::read_dir(dir.path().join("db")).unwrap();
+    let names: Vec<_> = files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.iter().all(|name| !name.ends_with("-wal") && !name.ends_with("-shm")), "{names:?}");
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_keeps_its_name() {
     for house in House::on_both().await {
         assert!(house.ctx.node().as_str().starts_with("node-"));
