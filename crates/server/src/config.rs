@@ -12,6 +12,7 @@
 
 mod autograph;
 mod collections;
+mod tuf;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub use collections::{
     CollectionAutograph, CollectionBackend, CollectionCache, CollectionProfile, CollectionResource,
     CollectionReview, CollectionWebhook, Collections,
 };
+pub use tuf::{SignProof, Tuf};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -261,32 +263,6 @@ pub enum ApplianceAuthenticator {
     BalenaCloud,
 }
 
-/// `[tuf]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Tuf {
-    /// Whether the surface answers.
-    pub enabled: bool,
-    /// Whether who adds a signature must prove that they hold its key. Default `optional`.
-    pub sign_proof: SignProof,
-}
-
-impl Default for Tuf {
-    fn default() -> Self {
-        Self { enabled: true, sign_proof: SignProof::Optional }
-    }
-}
-
-/// Whether who adds a signature must prove that they hold its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SignProof {
-    /// Checked if given.
-    Optional,
-    /// Always.
-    Required,
-}
-
 /// `[tags]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -439,11 +415,15 @@ impl Config {
         self.tags.clone().unwrap_or_default()
     }
 
+    /// The TUF surface, as it is configured or by default.
+    pub fn tuf(&self) -> Tuf {
+        self.tuf.clone().unwrap_or_default()
+    }
+
     /// What an operator should know: a line each.
     pub fn warnings(&self) -> Vec<String> {
         let sections = [
             ("pkcs11", self.pkcs11.is_some()),
-            ("tuf", self.tuf.is_some()),
             ("attestations", self.attestations.is_some()),
             ("console", self.console.is_some()),
         ];
@@ -532,6 +512,7 @@ impl Config {
             );
         }
         self.autograph.as_ref().map_or(Ok(()), Autograph::check)?;
+        self.tuf.as_ref().map_or(Ok(()), Tuf::check)?;
         self.collections.as_ref().map_or(Ok(()), Collections::check)
     }
 }
@@ -585,8 +566,8 @@ mod tests {
         let config = Config::parse(EXAMPLE).unwrap();
         assert_eq!(config.node.as_ref().map(Name::as_str), Some("a"));
         let warnings = config.warnings();
-        assert_eq!(warnings.len(), 2, "{warnings:?}");
-        assert!(warnings[0].contains("[tuf]"));
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("[attestations]"));
     }
 
     #[test]
@@ -625,6 +606,9 @@ mod tests {
                 "collections.resource",
             ),
             ("[tags]\nwrites_per_minute = 0", "tags.writes_per_minute"),
+            ("[tuf]\ngroup_for_ms = 60001", "tuf.group_for_ms"),
+            ("[tuf]\ngroup_of = 0", "tuf.group_of"),
+            ("[tuf]\ntarget_mib = 0", "tuf.target_mib"),
             ("listen = \"here\"", "listen"),
         ] {
             let error = Config::parse(text).unwrap_err();

@@ -341,6 +341,7 @@ fn open_options(
     options.passphrase = passphrase;
     options.node = config.node.clone();
     options.collections = config.collections().settings(&config.reached_at(), data)?;
+    options.tuf = config.tuf().settings();
     options.http = Outside::new().map(|client| Arc::new(client) as _);
     options.limits = Limits {
         verify_raw: config.limits.verify_raw,

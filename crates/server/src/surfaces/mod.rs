@@ -17,6 +17,7 @@ pub mod native;
 pub mod process;
 pub mod publication;
 pub mod tags;
+pub mod tuf;
 
 /// All routes, and their description.
 pub fn routes(config: &Config) -> OpenApiRouter<App> {
@@ -29,6 +30,7 @@ pub fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(of_autograph(config))
         .merge(of_collections(config))
         .merge(of_tags(config))
+        .merge(of_tuf(config))
 }
 
 /// The routes that are left where the native surface is switched off.
@@ -41,6 +43,7 @@ pub fn routes_but_native(config: &Config) -> OpenApiRouter<App> {
         .merge(of_autograph(config))
         .merge(of_collections(config))
         .merge(of_tags(config))
+        .merge(of_tuf(config))
 }
 
 /// The routes of the appliance, if it is switched on.
@@ -56,6 +59,11 @@ fn of_collections(config: &Config) -> OpenApiRouter<App> {
 /// The routes of the Autograph surface, if it is switched on.
 fn of_autograph(config: &Config) -> OpenApiRouter<App> {
     if config.autograph().enabled { autograph::routes() } else { OpenApiRouter::default() }
+}
+
+/// The routes of the TUF surface, if it is switched on.
+fn of_tuf(config: &Config) -> OpenApiRouter<App> {
+    if config.tuf().enabled { tuf::routes() } else { OpenApiRouter::default() }
 }
 
 /// The routes of the tags surface that are switched on.
@@ -93,6 +101,7 @@ fn of_tags(config: &Config) -> OpenApiRouter<App> {
         (name = "autograph", description = "Signatures for clients of Autograph: requests are signed with a Hawk pair"),
         (name = "collections", description = "Records that are reviewed, signed and published, as Kinto's clients ask"),
         (name = "tags", description = "Texts that several authorities sign, by name and version"),
+        (name = "tuf", description = "A repository of The Update Framework, as clients of Repository Service for TUF ask"),
         (name = "authorities", description = "Who vouches for tags, with which keys over time"),
         (name = "publication", description = "The log of what was published, with proofs"),
         (name = "process", description = "Health, metrics and this description")

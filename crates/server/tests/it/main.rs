@@ -21,3 +21,4 @@ mod shape;
 mod signing;
 mod support;
 mod tags;
+mod tuf;

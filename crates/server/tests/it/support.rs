@@ -81,6 +81,7 @@ impl House {
         let data = options.data.clone();
         let config = Config::parse(config).unwrap();
         options.collections = config.collections().settings(&config.reached_at(), &data).unwrap();
+        options.tuf = config.tuf().settings();
         options.http = Outside::new().map(|client| Arc::new(client) as _);
         let ctx = startup::open(options).await.unwrap();
         let app = App::new(ctx, config);
@@ -173,6 +174,13 @@ impl Ask<'_> {
         let mut ask = self.header("content-type", kind);
         ask.body = body.into();
         ask
+    }
+
+    /// Says another content type of the body, or none.
+    pub fn said_to_be(mut self, kind: Option<&str>) -> Self {
+        self.headers.retain(|(name, _)| name != "content-type");
+        self.headers.extend(kind.map(|kind| ("content-type".to_owned(), kind.to_owned())));
+        self
     }
 
     pub async fn send(self) -> Answer {
