@@ -172,7 +172,15 @@ impl Api {
     ///
     /// # Errors
     /// As [`call`](Self::call), and if the file cannot be read.
-    pub async fn upload(&self, mut request: Request, file: &Path) -> Result<Answer, Failure> {
+    pub async fn upload(&self, request: Request, file: &Path) -> Result<Answer, Failure> {
+        self.upload_any(request, file).await?.good()
+    }
+
+    /// As [`upload`](Self::upload), with the answer whatever its status.
+    ///
+    /// # Errors
+    /// [`Kind::Unknown`] when no answer came, and if the file cannot be read.
+    pub async fn upload_any(&self, mut request: Request, file: &Path) -> Result<Answer, Failure> {
         request.streams = true;
         let request = request.header(header::CONTENT_TYPE, "application/octet-stream");
         let (pieces, arriving) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(4);
@@ -196,7 +204,7 @@ impl Api {
         });
         let answer = self.transport.upload(request, axum::body::Body::from_stream(body)).await;
         reading.await.or_unknown("reading was interrupted")??;
-        answer?.good()
+        answer
     }
 
     /// Whether this process is its own server.

@@ -6,6 +6,7 @@ mod collection;
 mod format;
 mod secureboot;
 mod tag;
+mod tuf;
 
 pub use authority::{AuthorityCommand, Bundle, CreateAuthority, RevokeKey, RotateKey};
 pub use cert::{Authority, CertCommand, Issue, MakeCsr, MakeOpenPgp, SelfSign};
@@ -16,6 +17,12 @@ pub use collection::{
 pub use format::{FormatArg, FormatOptions};
 pub use secureboot::{KeyArg, Rotate, SecureBootCommand};
 pub use tag::{Check, Get, ListTags, Push, SeenLog, TagCommand, Voice, Words};
+pub use tuf::{
+    AdoptRepository, Ceremony, CollectGarbage, DelegationCommand, DownloadTarget, EditRoot, ExportRepository,
+    InitCeremony, KeyFile, OnlineKeysCommand, PublishTargets, PutDelegation, ReadOptions, RemoveTargets,
+    RootCommand, RotateOnline, SignMetadata, SigningKeys, StopSigning, SubmitRoot, TufCommand,
+    UpdateDelegation, VerifyRepository,
+};
 
 use std::path::PathBuf;
 
@@ -111,6 +118,9 @@ pub enum Command {
     /// Signed collections of records: review, publish, verify, and move from Kinto.
     #[command(subcommand, alias = "collections")]
     Collection(CollectionCommand),
+    /// A TUF repository: its ceremonies, its targets, and a complete client.
+    #[command(subcommand)]
+    Tuf(TufCommand),
     /// Read and check the signing log, or with `--publication` the publication log.
     #[command(subcommand)]
     Log(LogCommand),

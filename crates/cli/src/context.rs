@@ -79,6 +79,14 @@ impl Context {
         self.server.as_deref()
     }
 
+    /// PEM of the only certification authorities to trust for the server, if they were named.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn ca(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        self.ca.as_deref().map(files::read_small).transpose()
+    }
+
     /// A client of the server that is named, else of the data directory.
     ///
     /// # Errors
@@ -92,7 +100,7 @@ impl Context {
         if token.is_some() && plain.is_some_and(|host| !host.starts_with('[') && !is_loopback(host)) {
             self.out.say("warning: the token goes to the server without encryption; use https://");
         }
-        let ca = self.ca.as_deref().map(files::read_small).transpose()?;
+        let ca = self.ca()?;
         let token = token.as_ref();
         Ok(Api::new(Transport::remote(server, token, ca.as_deref().map(Vec::as_slice))?))
     }

@@ -155,6 +155,25 @@ pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Failure> {
     making.finish()
 }
 
+/// As [`write()`], but durable only after [`make_durable`]: for many files.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_of_many(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Failure> {
+    let mut making = Making::begin(path, mode)?;
+    let done = making.file.write_all(bytes).and_then(|()| fs::rename(&making.beside, path));
+    done.map_err(|error| Failure::file("write", path, &error))
+}
+
+/// Makes durable what was written to the file system of `directory`.
+///
+/// # Errors
+/// If the file system refuses.
+pub fn make_durable(directory: &Path) -> Result<(), Failure> {
+    let synced = File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(opened)?));
+    synced.map_err(|error| Failure::file("write", directory, &error))
+}
+
 /// A file in the making, beside the place that it takes when it is whole. Dropped before, it leaves
 /// nothing behind.
 pub struct Making {

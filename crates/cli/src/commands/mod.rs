@@ -17,6 +17,7 @@ pub mod serve;
 pub mod sign;
 pub mod tag;
 pub mod token;
+pub mod tuf;
 pub mod verify;
 
 use crate::args::Command;
@@ -42,6 +43,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Outcome, Failure
         Command::Tag(command) => tag::run(context, command).await,
         Command::Authority(command) => authority::run(context, command).await,
         Command::Collection(command) => collection::run(context, command).await,
+        Command::Tuf(command) => tuf::run(context, command).await,
         Command::Log(command) => log::run(context, command).await,
         Command::Backup(command) => backup::run(context, command).await,
         Command::Seal(command) => seal::run(context, command).await,

@@ -119,15 +119,16 @@ fn the_demonstration_finds_everything_as_it_should_be() {
     let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(report["good"], true);
     let signatures = report["signatures"].as_array().unwrap();
-    assert_eq!(signatures.len(), 33);
-    assert_eq!(
-        (&signatures[32]["what"], &signatures[32]["key"]),
-        (&"collection".into(), &"collections/main".into())
-    );
+    assert_eq!(signatures.len(), 34);
+    for (at, what, key) in [(32, "collection", "collections/main"), (33, "timestamp", "tuf/online")] {
+        assert_eq!((&signatures[at]["what"], &signatures[at]["key"]), (&what.into(), &key.into()));
+    }
     for signature in signatures {
         assert_eq!((&signature["countersign"], &signature["proof"]), (&true.into(), &true.into()));
     }
     let tampered = report["tampered"].as_array().unwrap();
     assert!(tampered.iter().all(|t| t["refused_by_countersign"] == true));
-    assert!(tampered.iter().any(|t| t["what"] == "collection"));
+    for what in ["collection", "target", "older timestamp", "expired timestamp"] {
+        assert!(tampered.iter().any(|t| t["what"] == what), "{what}");
+    }
 }

@@ -11,6 +11,7 @@ mod report;
 mod server;
 mod signing;
 mod tamper;
+mod tuf;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -74,9 +75,14 @@ pub async fn run(context: &Context, options: &Demo) -> Result<Outcome, Failure> 
     let (signature, changed) = collection::run(&stage, &server, &reader, &key).await?;
     signatures.push(signature);
 
+    say("making a TUF repository, with a root that two sign");
+    let (timestamp, refused) = tuf::run(&stage, &server, context.out, &inputs.job, (&reader, &key)).await?;
+    signatures.push(timestamp);
+
     say("changing what was signed");
     let mut tampered = tamper::run(&stage, &authorities, &inputs.program.file, &signatures, &key)?;
     tampered.push(changed);
+    tampered.extend(refused);
 
     let (address, pid) = (server.address().to_owned(), server.id());
     let kept = match after {

@@ -162,8 +162,7 @@ impl Report {
     }
 
     fn tampered_lines(&self) -> Vec<Vec<String>> {
-        let mut lines =
-            vec![["ONE BIT CHANGED IN", "KEY", "OPENSSL", "COUNTERSIGN"].map(str::to_owned).to_vec()];
+        let mut lines = vec![["CHANGED", "KEY", "OPENSSL", "COUNTERSIGN"].map(str::to_owned).to_vec()];
         lines.extend(self.tampered.iter().map(|t| {
             vec![
                 t.what.to_owned(),

@@ -77,13 +77,18 @@ fn refusals(
 
 /// Where the changed bit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub enum Place {
+    /// In the first byte.
     Start,
+    /// In the byte in the middle.
     Middle,
 }
 
 /// Copies a file with one bit changed.
-fn copy_changed(from: &Path, to: &Path, place: Place) -> Result<(), Failure> {
+///
+/// # Errors
+/// If it cannot be copied.
+pub fn copy_changed(from: &Path, to: &Path, place: Place) -> Result<(), Failure> {
     use std::os::unix::fs::FileExt as _;
 
     let failed = |error| Failure::file("write", to, &error);

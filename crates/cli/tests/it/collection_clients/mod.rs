@@ -58,7 +58,7 @@ async fn public_key(server: &TestServer, name: &str) -> String {
 }
 
 /// A program of the clients' directory, told of the server.
-struct Client {
+pub struct Client {
     command: Command,
     name: String,
 }
@@ -66,10 +66,15 @@ struct Client {
 impl Client {
     /// In Python, with the packages of the virtual environment `venv`.
     fn python(venv: &str, name: &str) -> Self {
+        Self::python_in("collections", venv, name)
+    }
+
+    /// As [`Self::python`], a program of another directory of clients.
+    pub fn python_in(clients: &str, venv: &str, name: &str) -> Self {
         let program = target(venv).join("bin/python");
         assert!(program.exists(), "{}: run scripts/install-test-tools", program.display());
-        let mut client = Self::new(program, name);
-        client.command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONPATH", directory());
+        let mut client = Self::new(program, clients, name);
+        client.command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONPATH", directory(clients));
         client
     }
 
@@ -77,18 +82,19 @@ impl Client {
     fn node(name: &str) -> Self {
         let packages = target("test-node/node_modules");
         assert!(packages.exists(), "{}: run scripts/install-test-tools", packages.display());
-        let mut client = Self::new("node".into(), name);
+        let mut client = Self::new("node".into(), "collections", name);
         client.command.env("NODE_PATH", packages);
         client
     }
 
-    fn new(program: PathBuf, name: &str) -> Self {
+    fn new(program: PathBuf, clients: &str, name: &str) -> Self {
         let mut command = Command::new(program);
-        command.args(name.split(' ')).current_dir(directory());
+        command.args(name.split(' ')).current_dir(directory(clients));
         Self { command, name: name.to_owned() }
     }
 
-    fn env(mut self, name: &str, value: &str) -> Self {
+    /// With a variable of the environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
@@ -105,20 +111,32 @@ impl Client {
     }
 
     /// Runs to its end, which must be good.
-    async fn succeeds(mut self, server: &TestServer) {
+    pub async fn succeeds(self, server: &TestServer) {
+        self.succeeds_or(|| {
+            let log = server.stderr();
+            let wrong: Vec<&str> = log.lines().filter(|line| line.contains(r#""level":"ERROR""#)).collect();
+            wrong.join("\n")
+        })
+        .await;
+    }
+
+    /// Runs to its end without any server; it must be good.
+    pub async fn succeeds_alone(self) {
+        self.succeeds_or(String::new).await;
+    }
+
+    async fn succeeds_or(mut self, log: impl FnOnce() -> String) {
         let output = tokio::task::spawn_blocking(move || (self.command.output().unwrap(), self.name));
         let (output, name) = output.await.unwrap();
         let (printed, errors) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let told: Vec<&str> = printed.lines().filter(|line| !line.starts_with("ok ")).collect();
-        let log = server.stderr();
-        let wrong: Vec<&str> = log.lines().filter(|line| line.contains(r#""level":"ERROR""#)).collect();
-        assert!(output.status.success(), "{name}: {}\n{errors}\n{}", told.join("\n"), wrong.join("\n"));
+        assert!(output.status.success(), "{name}: {}\n{errors}\n{}", told.join("\n"), log());
     }
 }
 
-fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/collections")
+fn directory(clients: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(clients)
 }
 
 /// A Hawk pair of a new principal who may sign, and a P-384 key for them.
