@@ -1,7 +1,7 @@
 //! What a signature costs over the bare operation: requests a second, latency, CPU time of all processes,
 //! memory and start, with the durable log on. `make bench` builds the server and runs this, `make bench BENCH=tags`
 //! what tags cost, `make bench BENCH=appliance` what the appliance costs, `make bench BENCH=collections` what signed
-//! collections cost.
+//! collections cost, `make bench BENCH=tuf` what a TUF repository costs.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
@@ -13,6 +13,7 @@ mod load;
 mod report;
 mod server;
 mod tags;
+mod tuf;
 
 use std::fmt::Display;
 use std::fs;
@@ -90,6 +91,15 @@ enum Subject {
         #[arg(long)]
         part: Option<String>,
     },
+    /// A TUF repository: many artifacts at once, a million of them, one more, new versions of all bins, readers.
+    Tuf {
+        /// How many artifacts the large repository has; a power of ten.
+        #[arg(long, default_value_t = 1_000_000)]
+        artifacts: usize,
+        /// Only this part: request or large.
+        #[arg(long)]
+        part: Option<String>,
+    },
     /// Tags: validated in process, as a whole process next to a shell with openssl, and over HTTP.
     Tags {
         /// Leaves out HTTP.
@@ -119,6 +129,16 @@ fn main() -> anyhow::Result<ExitCode> {
                 postgres: database.as_deref(),
                 kinto: &kinto,
                 records,
+                only: part.as_deref(),
+                scratch: scratch.path(),
+            })?;
+            show(&options, &report, report.is_good())
+        }
+        Some(Subject::Tuf { artifacts, part }) => {
+            let report = tuf::measure(&tuf::Options {
+                program: &options.program,
+                seconds: options.seconds,
+                artifacts,
                 only: part.as_deref(),
                 scratch: scratch.path(),
             })?;

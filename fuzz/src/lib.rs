@@ -62,6 +62,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rpi_signature", targets::rpi_signature::rpi_signature),
     ("sealed_blob", targets::sealed_blob::sealed_blob),
     ("server_config", targets::server_config::server_config),
+    ("ssh", targets::ssh::ssh),
     ("store_snapshot_line", targets::store_snapshot_line::store_snapshot_line),
     ("strict_json", targets::strict_json::strict_json),
     ("subject", targets::subject::subject),
@@ -72,10 +73,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("tile_path", targets::tile_path::tile_path),
     ("tlog_proof", targets::tlog_proof::tlog_proof),
     ("token", targets::token::token),
+    ("tuf_bodies", targets::tuf_bodies::tuf_bodies),
     ("tuf_client", targets::tuf_client::tuf_client),
+    ("tuf_file_name", targets::tuf_file_name::tuf_file_name),
     ("tuf_key", targets::tuf_key::tuf_key),
     ("tuf_metadata", targets::tuf_metadata::tuf_metadata),
     ("tuf_pattern", targets::tuf_pattern::tuf_pattern),
+    ("tuf_text", targets::tuf_text::tuf_text),
 ];
 
 /// The target of this name.
