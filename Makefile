@@ -4,12 +4,13 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 SECONDS ?= 60
 ROUNDS ?= 200
+KILLS ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint format torture ovmf fuzz bench tools
+.PHONY: help demo build test lint format torture kills conformance ovmf fuzz bench tools
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## build, then sign and verify real files with every scheme, on this machine alone
 	$(TARGET_DIR)/release/countersign demo
@@ -28,6 +29,12 @@ format: ## format the sources
 
 torture: tools ## kill the process in the signing path many times (ROUNDS=200)
 	COUNTERSIGN_TORTURE_ROUNDS=$(ROUNDS) scripts/test torture
+
+kills: tools ## kill the server in its publications while clients of TUF refresh (KILLS=1000)
+	COUNTERSIGN_TUF_KILLS=$(KILLS) scripts/test kills
+
+conformance: tools ## the TUF project's tests of clients, on ours (SUITE=its checkout, else cloned)
+	CONFORMANCE_SUITE=$(SUITE) scripts/test conformance
 
 ovmf: tools ## boot emulated firmware with our keys: it starts what we signed, and nothing else
 	scripts/test ovmf
