@@ -293,6 +293,46 @@ async fn a_role_that_was_never_signed_waits_again_when_it_is_put_as_it_is() {
     }
 }
 
+/// What a client that begins now makes of a path of the role.
+async fn is_found(house: &House, path: &str) -> bool {
+    let mut reader = client(&house.ctx, 1).await.unwrap();
+    find(&house.ctx, &mut reader, path).await.is_ok_and(|found| found)
+}
+
+/// A delegation is public before what is signed by it.
+#[tokio::test]
+async fn keys_of_a_role_that_change_one_after_the_other_leave_its_public_version_valid() {
+    for house in House::on_both().await {
+        let (alice, ana, bo, cy) =
+            (Person::ed25519(1), Person::ed25519(3), Person::ed25519(4), Person::ed25519(5));
+        with_team(&house, &alice, delegations(&[&ana], 1, None)).await;
+        succeeded(&done(&house, add("team/one")).await);
+        let signs = async |person: &Person| {
+            let document = pending(&house, "team").await.unwrap();
+            succeeded(&done(&house, person.signs("team", &document)).await);
+            assert!(is_found(&house, "team/one").await, "signed");
+        };
+        let update = async |people: &[&Person]| {
+            let asked = Delegations::Update(delegations(people, 1, None));
+            succeeded(&done(&house, Request::MetadataDelegation(asked)).await);
+        };
+        assert!(!is_found(&house, "team/one").await);
+        signs(&ana).await;
+
+        update(&[&ana, &bo]).await;
+        assert!(is_found(&house, "team/one").await, "Ana's signature still counts");
+        signs(&bo).await;
+        update(&[&bo]).await;
+        assert!(is_found(&house, "team/one").await, "Bo's does");
+        signs(&bo).await;
+
+        update(&[&cy]).await;
+        assert!(!is_found(&house, "team/one").await, "at once: what is public has no signature that counts");
+        signs(&cy).await;
+        house.end().await;
+    }
+}
+
 /// As where an earlier repository has left it.
 #[tokio::test]
 async fn what_people_signed_and_cannot_be_published_is_asked_for_again_and_holds_up_nobody() {

@@ -49,11 +49,16 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 static FAULTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Publications end at step `at`, counted from 0, and do not go on. Clients look after each step.
+///
+/// The last step of the publication before may come only now, after its tasks have ended: it is not counted.
 fn crash_at(house: &House, at: usize) -> Arc<Mutex<Vec<Step>>> {
     let (dir, count) = (metadata(house), AtomicUsize::new(0));
     let steps: Arc<Mutex<Vec<Step>>> = Arc::default();
     let seen = Arc::clone(&steps);
     house.ctx.tuf().steps.watch(move |step| {
+        if *step == Step::Settled && seen.lock().unwrap().is_empty() {
+            return Ok(());
+        }
         // What is wrong is told at the end: a panic here would be taken for a failure of the publication.
         if let Err(error) = look(&dir, "nothing") {
             FAULTS.lock().unwrap().push(format!("after {step:?}: {error}"));

@@ -64,9 +64,11 @@ pub struct PutDelegation {
 /// Options of `tuf delegation update`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "With other keys or another threshold, a role of people waits for their signatures.\n\n\
+    after_help = "With other keys or another threshold, a role of people waits for their signatures; its public version \
+    must stay valid meanwhile: add a key, have the role signed with it, and only then remove the old one.\n\n\
     Examples:\n  \
-    countersign tuf delegation update docs --add-key di.pub --remove-key 3e373ec6 --days 60\n  \
+    countersign tuf delegation update docs --add-key di.pub --days 60\n  \
+    countersign tuf delegation update docs --remove-key 3e373ec6\n  \
     countersign tuf delegation update docs --by-server"
 )]
 pub struct UpdateDelegation {

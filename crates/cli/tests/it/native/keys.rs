@@ -40,7 +40,8 @@ async fn a_key_of_each_type_is_made_shown_and_listed() {
         assert_eq!(first["keys"].as_array().unwrap().len(), 4);
         let next = first["next"].as_str().unwrap();
         let rest = server.get(&format!("/keys?limit=4&after={next}")).await.unwrap().json();
-        assert_eq!((rest["keys"].as_array().unwrap().len(), &rest["next"]), (2, &Value::Null));
+        // With `tuf/online`, which the first start makes.
+        assert_eq!((rest["keys"].as_array().unwrap().len(), &rest["next"]), (3, &Value::Null));
     }
 }
 
