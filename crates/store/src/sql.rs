@@ -23,6 +23,30 @@ impl Sql {
     }
 }
 
+/// How many rows a statement takes that is written out for each number, from the largest. SQLite compiles each once for a
+/// connection.
+pub(crate) const SIZES: [usize; 5] = [256, 32, 8, 2, 1];
+
+/// The statements that take all of `rows`, in their order, each with those that are its own. `statements` are by
+/// [`SIZES`]; `length` is that of a row in bytes, about: those of one statement have together as much as fills it, or it is
+/// the smallest one.
+pub(crate) fn by_size<'a, Row>(
+    mut rows: &'a [Row],
+    statements: &'static [String; SIZES.len()],
+    length: impl Fn(&Row) -> usize,
+) -> impl Iterator<Item = (&'static str, &'a [Row])> {
+    std::iter::from_fn(move || {
+        let fits = |size: &usize| {
+            let some = rows.get(..*size);
+            some.is_some_and(|some| *size == 1 || some.iter().map(&length).sum::<usize>() <= FULL)
+        };
+        let at = SIZES.iter().position(fits)?;
+        let (some, rest) = rows.split_at(SIZES[at]);
+        rows = rest;
+        Some((statements[at].as_str(), some))
+    })
+}
+
 /// A statement over the items of the JSON list `$1`, each a list itself: between its two halves goes the
 /// table `item` with the column `value`, and `item.value ->> N` is a text or number of an item. The first half may be
 /// in several parts.
@@ -113,5 +137,5 @@ impl Items {
     }
 }
 
-/// Bytes after which a statement's argument is full.
+/// Bytes after which a statement, or an argument of it, is full.
 const FULL: usize = 4 << 20;

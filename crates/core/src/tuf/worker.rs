@@ -274,19 +274,7 @@ fn is_of_a_key(error: &Error) -> bool {
 /// Whether the same task can succeed later.
 fn is_passing(error: &Error) -> bool {
     use crate::Error as Core;
-    match error {
-        Error::Unavailable(_) => true,
-        Error::Other(error) => matches!(
-            error,
-            Core::KeyHostUnavailable(_)
-                | Core::LogUnavailable(_)
-                | Core::StorageUnavailable(_)
-                | Core::StorageFull(_)
-                | Core::PublicationStopped(_)
-                | Core::Conflict(_)
-        ),
-        _ => false,
-    }
+    is_from_outside(error) || matches!(error, Error::Other(Core::StorageUnavailable(_) | Core::Conflict(_)))
 }
 
 /// Whether it can be no fault of the task that was being done.

@@ -5,9 +5,7 @@ use std::sync::LazyLock;
 
 use super::object::ObjectRow;
 use crate::engine::Value;
-
-/// How many rows a statement takes, from the largest. SQLite compiles each once for a connection.
-const SIZES: [usize; 5] = [256, 32, 8, 2, 1];
+use crate::sql::{SIZES, by_size};
 
 const INSERT: &str =
     "insert into collection_object (list, id, last_modified, deleted, data, permissions, content) values ";
@@ -28,28 +26,13 @@ fn statement(rows: usize) -> String {
     sql
 }
 
-/// Rows of one statement have about this many bytes at most, or it is the smallest one.
-const FULL: usize = 4 << 20;
-
 /// The statements that put all of `rows`, in their order, each with those that are its own.
 ///
 /// - `rows`: objects with the numbers of their lists.
 pub(super) fn statements<'a, 'o>(
-    mut rows: &'a [(i64, &'o ObjectRow)],
+    rows: &'a [(i64, &'o ObjectRow)],
 ) -> impl Iterator<Item = (&'static str, &'a [(i64, &'o ObjectRow)])> {
-    let statements = &*STATEMENTS;
-    std::iter::from_fn(move || {
-        let fits = |size: &usize| {
-            let some = rows.get(..*size);
-            some.is_some_and(|some| {
-                *size == 1 || some.iter().map(|(_, row)| row.data.len()).sum::<usize>() <= FULL
-            })
-        };
-        let at = SIZES.iter().position(fits)?;
-        let (some, rest) = rows.split_at(SIZES[at]);
-        rows = rest;
-        Some((statements[at].as_str(), some))
-    })
+    by_size(rows, &STATEMENTS, |(_, row)| row.data.len())
 }
 
 /// The arguments of a statement.

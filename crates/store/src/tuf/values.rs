@@ -4,12 +4,7 @@ use std::sync::LazyLock;
 
 use super::artifact::{NewArtifact, Staging};
 use crate::engine::Value;
-
-/// How many rows a statement takes, from the largest. SQLite compiles each once for a connection.
-const SIZES: [usize; 4] = [256, 32, 8, 1];
-
-/// Rows of one statement have about this many bytes at most, or it is the smallest one.
-const FULL: usize = 4 << 20;
+use crate::sql::{SIZES, by_size};
 
 const ROW: &str = "(?, ?, ?, ?)";
 
@@ -27,21 +22,9 @@ static STATEMENTS: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| {
 
 /// The statements that put all of `rows`, in their order, each with those that are its own.
 pub(super) fn statements<'a, 'o>(
-    mut rows: &'a [&'o NewArtifact],
+    rows: &'a [&'o NewArtifact],
 ) -> impl Iterator<Item = (&'static str, &'a [&'o NewArtifact])> {
-    let statements = &*STATEMENTS;
-    std::iter::from_fn(move || {
-        let fits = |size: &usize| {
-            let some = rows.get(..*size);
-            some.is_some_and(|some| {
-                *size == 1 || some.iter().map(|row| row.entry.len()).sum::<usize>() <= FULL
-            })
-        };
-        let at = SIZES.iter().position(fits)?;
-        let (some, rest) = rows.split_at(SIZES[at]);
-        rows = rest;
-        Some((statements[at].as_str(), some))
-    })
+    by_size(rows, &STATEMENTS, |row| row.entry.len())
 }
 
 /// The arguments of a statement.
@@ -74,7 +57,7 @@ mod tests {
         };
         let (small, large) = (of_size(100), of_size(3 << 20));
         assert_eq!(sizes(&[]), [0usize; 0]);
-        assert_eq!(sizes(&[&small; 298]), [256, 32, 8, 1, 1]);
+        assert_eq!(sizes(&[&small; 299]), [256, 32, 8, 2, 1]);
         assert_eq!(sizes(&[&large; 8]), [1; 8]);
     }
 }
